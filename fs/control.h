@@ -1,0 +1,36 @@
+/* control.h: what commands and a running mount say to each other.
+ *
+ * The mount is `fusepkg-mount`, started as
+ *     fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] --site SITE_PACKAGES --state VENV/.fusepkg
+ * It opens both folders, takes the lock, reads the environment and its store, mounts, primes the kernel's answers,
+ * and then writes one line to the descriptor N and closes it: "ok\n" or "error <sentence>\n".  In the background it has no
+ * descriptor, working directory or session of its starter, and logs to VENV/.fusepkg/log.
+ *
+ * VENV/.fusepkg/lock is locked (flock, exclusive) as long as the mount lives, and says who that is, in lines:
+ *     host <name>
+ *     boot <boot id of the kernel>
+ *     pid <n>
+ *     since <seconds since the epoch>
+ *
+ * Ioctls on a descriptor of the mounted root: */
+#ifndef FUSEPKG_CONTROL_H
+#define FUSEPKG_CONTROL_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#define CONTROL_LOCK_FILE "lock"
+#define CONTROL_LOG_FILE "log"
+
+enum { CONTROL_OPCODES = 64 };
+
+struct control_requests {
+        uint64_t count[CONTROL_OPCODES]; /* by FUSE opcode, since the mount; control's own ioctls are not counted */
+        uint64_t generation;             /* the one that was fully announced to the kernel */
+};
+
+/* "Read the truth again": returns 0 once the new generation is served and the kernel has dropped what changed. */
+#define CONTROL_RELOAD _IO('F', 0x51)
+#define CONTROL_REQUESTS _IOR('F', 0x52, struct control_requests)
+
+#endif

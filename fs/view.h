@@ -1,0 +1,97 @@
+/* view.h: the merged tree of one generation, found and not built.
+ *
+ * A view is an immutable snapshot: an environment, its images, and the base (the bare site-packages).  Nodes are named by
+ * 64-bit ids that mean the same for ever:
+ *
+ *     1                          the root: site-packages
+ *     2                          the marker file .fusepkg
+ *     3                          the data folder .fusepkg-data
+ *     16 … 2^32-1                files and folders of the base (base.h numbers them)
+ *     slot << 32 | entry         an entry of the slot's image
+ *     slot << 32 | 1 << 31 | n   the slot's n-th generated file
+ *     bit 62 set                 kept for edits
+ *
+ * A directory's id is that of its lowest provider, or what a `dir` row pins.  Directories that one provider owns alone
+ * are answered from its image; those with several are merged when the view is made, and only they take memory.
+ *
+ * In a merged directory the later slot wins a file; a directory and a file of one name: the later wins as well.
+ *
+ * Threads: immutable after view_new; base numbers are behind the base's own lock. */
+#ifndef FUSEPKG_VIEW_H
+#define FUSEPKG_VIEW_H
+
+#include "fs/environment.h"
+
+#include <sys/stat.h>
+
+enum {
+        NODE_ROOT = 1,
+        NODE_MARKER = 2,
+        NODE_DATA = 3,
+        NODE_BASE_FIRST = 16,
+};
+
+struct view;
+struct base;
+
+/* Every image that is or was in an environment, loaded once and kept until pool_free. */
+struct image_pool;
+int image_pool_new(const struct store *s, struct image_pool **ret);
+void image_pool_free(struct image_pool *p);
+/* Loads or finds the image; it stays until the pool goes.  Thread-safe. */
+int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct image **ret, struct errtext *err);
+/* The same, fitting struct image_source (user is the pool). */
+int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, void *pool);
+const struct store *image_pool_store(const struct image_pool *p);
+
+/* The bare site-packages, through a descriptor that was opened before anything was mounted on it (taken over).  NUMBERS_FD is
+ * the file that keeps the numbers, or -1 to keep them in memory (taken over). */
+int base_new(int site_fd, int numbers_fd, struct base **ret, struct errtext *err);
+void base_free(struct base *b);
+
+/* BASE may be NULL (no base).  STATE_FD is the .fusepkg folder, borrowed for the life of the view.  The environment is
+ * copied.  Missing or damaged images are an error. */
+int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, struct view **ret,
+             struct errtext *err);
+void view_free(struct view *v);
+const struct environment *view_environment(const struct view *v);
+
+struct node {
+        uint64_t id;
+        struct stat st; /* st_ino is the id */
+};
+
+/* -ENOENT, -ENOTDIR. */
+int view_lookup(const struct view *v, uint64_t dir, const char *name, size_t len, struct node *ret);
+int view_getattr(const struct view *v, uint64_t id, struct node *ret);
+/* Appends the target of a symlink (only the base has them). */
+int view_readlink(const struct view *v, uint64_t id, struct buf *ret);
+
+/* Calls FN for each entry of DIR whose cookie is above AFTER (0: from the start), in the order of the cookies; the data folder
+ * is left out.  Stops, with 0, when FN returns non-zero.  "." and ".." are the caller's. */
+struct view_dirent {
+        struct span name;
+        uint64_t id;
+        uint64_t cookie;
+        mode_t type;       /* S_IFDIR, S_IFREG, … */
+};
+int view_readdir(const struct view *v, uint64_t dir, uint64_t after,
+                 int (*fn)(const struct view_dirent *d, void *user), void *user);
+/* The parent of a directory, for ".."; 1 for the root. */
+uint64_t view_parent(const struct view *v, uint64_t dir);
+
+/* Walks a relative path ("" is the root). */
+int view_find(const struct view *v, const char *path, struct node *ret);
+
+/* Reads: returns the number of bytes, less than LEN only at the end of the file; -EIO for damaged contents, with a sentence. */
+ssize_t view_read(const struct view *v, uint64_t id, void *data, size_t len, uint64_t offset, struct errtext *err);
+
+/* Totals over all slots: files as they are seen by their own slot, and what copies of them would take, in bytes. */
+void view_totals(const struct view *v, uint64_t *ret_files, uint64_t *ret_bytes);
+
+/* Calls FN for each path that two slots (or a slot and the base) claim with different bytes, the winner last:
+ * for `add`'s warnings about NEWEST, the slots with numbers from FIRST_NEW on.  Small files are compared; objects by their names. */
+int view_conflicts(const struct view *v, uint32_t first_new,
+                   int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user);
+
+#endif

@@ -1,0 +1,71 @@
+/* index.h: what the store holds, for finding it: a SQLite database beside the images.
+ *
+ * It is a cache of the truth, which is the images: a missing or damaged one is set aside and rebuilt from them.
+ *
+ *     images(id, name, version, bytes, content, files, matched, added, used, boot)
+ *     objects(image, id, size)                 which objects an image refers to
+ *     archives(sha256, image, filename)        wheels by the hash of the archive
+ *     keys(key, image, sha256)                 wheels by their fast-path key (see ingest.h)
+ *     leases(venv, device, inode, environment, seen)
+ *
+ * WAL, synchronous=NORMAL: a killed process loses nothing.  `boot` is the boot in which an image was written and not
+ * yet known to be on disk, else NULL: after a power cut index_unsettled() tells which images to verify before
+ * they are believed.
+ *
+ * Threads: one struct index belongs to one thread at a time; the caller locks. */
+#ifndef FUSEPKG_INDEX_H
+#define FUSEPKG_INDEX_H
+
+#include "store/image.h"
+#include "store/store.h"
+
+struct index;
+
+/* With a store opened STORE_READ the database is only read; a missing one is then taken for empty. */
+int index_open(const struct store *s, struct index **ret, struct errtext *err);
+void index_close(struct index *x);
+
+/* Records a published image, its objects, and the archive and key it was made from, in one transaction. */
+int index_add_image(struct index *x, const struct image *img, const char *filename);
+/* One more archive that unpacks to a known image; KEY may be NULL. */
+int index_add_archive(struct index *x, const uint8_t image[SHA256_SIZE], const uint8_t sha256[SHA256_SIZE],
+                      const uint8_t key[SHA256_SIZE], const char *filename);
+
+/* -ENOENT: unknown.  The image's file exists in the store, else the row is taken for stale and removed (-ENOENT). */
+int index_find_key(struct index *x, const uint8_t key[SHA256_SIZE], uint8_t ret_image[SHA256_SIZE],
+                   uint8_t ret_archive[SHA256_SIZE]);
+int index_find_archive(struct index *x, const uint8_t sha256[SHA256_SIZE], uint8_t ret_image[SHA256_SIZE]);
+
+int index_forget_image(struct index *x, const uint8_t image[SHA256_SIZE]);
+/* Sets the time of last use to now for these images, in one transaction; NO_ERROR on a read-only store. */
+int index_touch(struct index *x, const uint8_t (*images)[SHA256_SIZE], size_t n);
+
+struct index_image {
+        uint8_t id[SHA256_SIZE];
+        const char *name;
+        const char *version;
+        uint64_t bytes;   /* on disk: the image and its objects */
+        uint64_t content; /* as unpacked */
+        uint32_t files;
+};
+/* Calls FN for each image, by name and version; stops when it returns non-zero, and returns that. */
+int index_each_image(struct index *x, int (*fn)(const struct index_image *image, void *user), void *user);
+
+/* A lease says that a venv uses this store. */
+struct index_lease {
+        const char *venv; /* absolute */
+        uint64_t device;
+        uint64_t inode;   /* of the venv's folder */
+        const char *environment;
+};
+int index_put_lease(struct index *x, const struct index_lease *lease);
+int index_drop_lease(struct index *x, const char *venv);
+int index_each_lease(struct index *x, int (*fn)(const struct index_lease *lease, void *user), void *user);
+
+/* Images written in an earlier boot that were never settled, and the settling: see above.  index_settle syncs the file
+ * system of the store when images of this boot older than AGE_S seconds wait for it, and marks them. */
+int index_each_unsettled(struct index *x, int (*fn)(const uint8_t image[SHA256_SIZE], void *user), void *user);
+int index_settle(struct index *x, unsigned age_s);
+int index_mark_settled(struct index *x, const uint8_t image[SHA256_SIZE]);
+
+#endif

@@ -1,0 +1,46 @@
+/* command.h: the table of commands, from which help, usage and argument counts come.
+ *
+ * Exit statuses, stable: 0 done; 1 the request cannot be met; 2 usage, or an internal error.  stdout is the result,
+ * stderr everything else.  A command prints its error once: "error: <sentence>", and hints as "hint: <sentence>". */
+#ifndef FUSEPKG_COMMAND_H
+#define FUSEPKG_COMMAND_H
+
+#include "store/base.h"
+
+enum {
+        EXIT_DONE = 0,
+        EXIT_UNMET = 1,
+        EXIT_USAGE = 2,
+};
+
+struct option_spec {
+        const char *name;     /* "--venv" */
+        char letter;          /* 'p' or 0 */
+        const char *argument; /* "DIR", NULL for a flag */
+        const char *help;     /* one line */
+};
+
+struct options; /* the parsed command line of one command */
+const char *option_value(const struct options *o, const char *name);          /* the last one; NULL when absent */
+size_t option_count(const struct options *o, const char *name);               /* how often it was given */
+const char *option_value_at(const struct options *o, const char *name, size_t i);
+size_t argument_count(const struct options *o);
+const char *argument_at(const struct options *o, size_t i);
+
+struct command {
+        const char *name;    /* "add", or "store verify" for a command of a group */
+        const char *aliases; /* "install", space-separated, or NULL */
+        const char *usage;   /* "[OPTIONS] WHEEL|NAME[==VERSION]..." */
+        const char *summary; /* one line */
+        const char *help;    /* paragraphs, or NULL */
+        const struct option_spec *options; /* ends with a NULL name; every command also takes -q, -v, --help, --color */
+        size_t min_arguments;
+        size_t max_arguments;  /* SIZE_MAX: any number */
+        int (*run)(const struct options *o);
+};
+
+extern const struct command command_add, command_remove, command_list, command_show, command_freeze, command_status,
+        command_mount, command_umount, command_doctor, command_export, command_store_path, command_store_du,
+        command_store_verify, command_debug_requests;
+
+#endif

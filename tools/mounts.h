@@ -1,0 +1,44 @@
+/* mounts.h: is it mounted, by whom, and making it so. */
+#ifndef FUSEPKG_MOUNTS_H
+#define FUSEPKG_MOUNTS_H
+
+#include "store/base.h"
+#include "tools/target.h"
+
+enum mount_state {
+        MOUNT_NONE,
+        MOUNT_LIVE,
+        MOUNT_DEAD,   /* ENOTCONN */
+        MOUNT_FOREIGN /* something else is mounted there */
+};
+
+struct mount_info {
+        enum mount_state state;
+        dev_t device;
+        char host[256];      /* of the lock's owner; "" when unknown */
+        char boot[40];
+        int pid;             /* 0 when unknown */
+        int64_t since;       /* seconds since the epoch; 0 when unknown */
+};
+
+/* Looks SITE up in /proc/self/mountinfo (never touching a dead mount's files) and reads the lock of STATE_FD (or -1). */
+int mount_examine(const char *site, int state_fd, struct mount_info *ret);
+const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
+
+/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits until it is ready. */
+struct mount_options {
+        bool allow_other;
+        bool foreground; /* replaces this process: returns only on failure */
+};
+int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err);
+/* -EBUSY: somebody uses it, and the sentence names who. */
+int mount_stop(const struct target *t, bool lazy, struct errtext *err);
+/* Detaches a dead mount. */
+int mount_detach(const char *site, struct errtext *err);
+/* Tells a live mount to read the environment again and waits until it has; 0 also when nothing is mounted. */
+int mount_reload(const struct target *t, struct errtext *err);
+
+/* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device. */
+int mount_users(dev_t device, const char *site, struct buf *ret);
+
+#endif

@@ -1,0 +1,58 @@
+/* target.h: the venv that a command works on.
+ *
+ * Order: --venv/--python/-p, $VIRTUAL_ENV, then `.venv` in this folder and its parents (a folder, or a file holding a path). One
+ * that was found by searching must belong to the caller.  Root refuses another user's venv without --allow-root.
+ * A dead mount (ENOTCONN) found there is detached first.
+ *
+ * The store: $FUSEPKG_STORE, else the recorded one, else $XDG_DATA_HOME/fusepkg, else ~/.local/share/fusepkg.  One that is not the
+ * recorded one (by its id) is an error that names both. */
+#ifndef FUSEPKG_TARGET_H
+#define FUSEPKG_TARGET_H
+
+#include "fs/environment.h"
+#include "fs/view.h"
+#include "store/store.h"
+#include "tools/command.h"
+
+struct target {
+        char *venv;       /* absolute, resolved */
+        char *site;       /* absolute: VENV/lib/python3.12/site-packages */
+        char *site_rel;   /* "lib/python3.12/site-packages" */
+        char *python;     /* "3.12" */
+        char *interpreter;/* VENV/bin/python */
+        int venv_fd;
+        int state_fd;     /* VENV/.fusepkg, -1 while it does not exist */
+        int lock_fd;      /* VENV/.lock, held (flock) after target_lock */
+        struct environment *environment; /* NULL while there is none */
+};
+
+/* The options that every command with a target takes, for its table. */
+#define TARGET_OPTIONS                                                                                     \
+        { "--venv", 0, "DIR", "the virtual environment (also: $VIRTUAL_ENV, or .venv here or above)" },    \
+        { "--python", 'p', "PATH", "the same, by its interpreter or its folder" },                         \
+        { "--allow-root", 0, NULL, "as root, work on a venv that belongs to another user" }
+
+/* Finds the venv, detaches a dead mount, and loads the environment if there is one. */
+int target_open(const struct options *o, struct target *ret, struct errtext *err);
+int target_open_path(const char *venv, struct target *ret, struct errtext *err); /* for `status` over all leases */
+void target_close(struct target *t);
+
+/* Takes VENV/.lock as uv does (says "waiting for lock" after a second), makes .fusepkg, and reads the environment again. */
+int target_lock(struct target *t, struct errtext *err);
+
+/* Opens the store that belongs to the target; makes a new one only with STORE_CREATE and when none is recorded. */
+int target_store(const struct target *t, enum store_mode mode, struct store **ret, struct errtext *err);
+/* Without a target: $FUSEPKG_STORE or the default. */
+int default_store(enum store_mode mode, struct store **ret, struct errtext *err);
+int default_store_path(char **ret);
+
+/* A view of the environment as it is now, mounted or not: with the base when the bare folder can be seen (not mounted), without it
+ * otherwise (then *RET_BASE is false, and the base's files are only visible through the mount). */
+int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
+                struct view **ret_view, struct errtext *err);
+
+/* Distributions of the base that are visible: calls FN with each dist-info (or egg-info) folder's name, name and version. */
+int target_each_bare(const struct target *t,
+                     int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
+
+#endif
