@@ -44,7 +44,7 @@ struct image_header_disk {
         uint8_t archive[SHA256_SIZE]; /* SHA-256 of the wheel it came from; informative */
         uint8_t key[SHA256_SIZE];     /* the wheel's fast-path key, all zero when it has none; informative */
         struct le64 file_size;        /* of this file */
-        struct le64 index_size;       /* the index follows the header */
+        struct le64 index_size;       /* the index ends the file: it starts at file_size - index_size */
         struct le64 index_sum;        /* XXH3-64 of the index */
         struct le32 entries;
         struct le32 blocks;
@@ -62,7 +62,8 @@ struct image_header_disk {
 };
 _Static_assert(sizeof(struct image_header_disk) == IMAGE_HEADER_SIZE, "the image header is 256 bytes");
 
-/* The index: entries, blocks, objects, sums, names, meta, in this order, without gaps. */
+/* The index: entries, blocks, objects, sums, names, meta, in this order, without gaps.  It comes last, because the
+ * blocks are written while the wheel is being unpacked. */
 struct image_entry_disk {
         struct le64 cookie;   /* directory offset: XXH3-64 of the name, see image_cookie() */
         struct le32 name;     /* offset in the names */

@@ -53,7 +53,8 @@ struct image_meta {
 
 /* Loads and checks the index of the file FD (which the caller keeps).  -EBADMSG: damaged; -ENOTSUP: made by a newer fusepkg. */
 int image_open(int fd, struct image **ret, struct errtext *err);
-/* The same for bytes in memory; the fuzz driver's way in. */
+/* The same for bytes in memory, DATA being the header with the index behind it, of a file of FILE_SIZE bytes; the
+ * fuzz driver's way in. */
 int image_parse(const void *data, size_t size, uint64_t file_size, struct image **ret, struct errtext *err);
 void image_close(struct image *img); /* NULL is fine */
 
@@ -89,7 +90,9 @@ int image_path(const struct image *img, uint32_t number, struct buf *ret);
 /* The first child of DIR whose cookie is at least COOKIE, as an entry number; first_child + children when none. */
 uint32_t image_seek(const struct image *img, uint32_t dir, uint64_t cookie);
 
-/* Reads one whole block into DATA (at least BLOCK_MAX_SIZE bytes), from the image's file; returns its size.
+/* Empty files have block 0 and offset 0 and need no reading; an image without other files has no blocks at all.
+ *
+ * Reads one whole block into DATA (at least BLOCK_MAX_SIZE bytes), from the image's file; returns its size.
  * -EIO: the bytes are not those that were written. */
 int image_read_block(const struct image *img, int fd, uint32_t block, void *data);
 
