@@ -20,7 +20,9 @@
 #ifndef FUSEPKG_VIEW_H
 #define FUSEPKG_VIEW_H
 
+#include "fs/base_layer.h"
 #include "fs/environment.h"
+#include "fs/image_pool.h"
 
 #include <sys/stat.h>
 
@@ -28,31 +30,15 @@ enum {
         NODE_ROOT = 1,
         NODE_MARKER = 2,
         NODE_DATA = 3,
-        NODE_BASE_FIRST = 16,
 };
 
 struct view;
-struct base;
-
-/* Every image that is or was in an environment, loaded once and kept until pool_free. */
-struct image_pool;
-int image_pool_new(const struct store *s, struct image_pool **ret);
-void image_pool_free(struct image_pool *p);
-/* Loads or finds the image; it stays until the pool goes.  Thread-safe. */
-int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct image **ret, struct errtext *err);
-/* The same, fitting struct image_source (user is the pool). */
-int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, void *pool);
-const struct store *image_pool_store(const struct image_pool *p);
-
-/* The bare site-packages, through a descriptor that was opened before anything was mounted on it (taken over).  NUMBERS_FD is
- * the file that keeps the numbers, or -1 to keep them in memory (taken over). */
-int base_new(int site_fd, int numbers_fd, struct base **ret, struct errtext *err);
-void base_free(struct base *b);
 
 /* BASE may be NULL (no base).  STATE_FD is the .fusepkg folder, borrowed for the life of the view.  The environment is
- * copied.  Missing or damaged images are an error. */
-int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, struct view **ret,
-             struct errtext *err);
+ * copied.  Missing or damaged images are an error.  PREVIOUS (may be NULL) is the view that this one follows: ids of the slots that
+ * left since stay readable, for those who hold such files open. */
+int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
+             const struct view *previous, struct view **ret, struct errtext *err);
 void view_free(struct view *v);
 const struct environment *view_environment(const struct view *v);
 
@@ -85,6 +71,10 @@ int view_find(const struct view *v, const char *path, struct node *ret);
 
 /* Reads: returns the number of bytes, less than LEN only at the end of the file; -EIO for damaged contents, with a sentence. */
 ssize_t view_read(const struct view *v, uint64_t id, void *data, size_t len, uint64_t offset, struct errtext *err);
+
+/* Is the directory answered from one image or the base alone, by the same provider in both views?  Then it is the same in both, and so is all
+ * below it. */
+bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir);
 
 /* Totals over all slots: files as they are seen by their own slot, and what copies of them would take, in bytes. */
 void view_totals(const struct view *v, uint64_t *ret_files, uint64_t *ret_bytes);

@@ -1,0 +1,398 @@
+#include "fs/image_pool.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+
+/* An open file of the store.  `users` counts the threads that read through it now; only unused ones are closed. */
+struct pool_fd {
+        uint8_t id[SHA256_SIZE];
+        bool is_image;
+        int fd; /* -1: free */
+        unsigned users;
+        uint64_t used;
+};
+
+struct pool_block {
+        const struct image *image; /* NULL: free */
+        uint32_t number;
+        unsigned users;
+        uint64_t used;
+        char *data;
+        size_t size;
+};
+
+struct image_pool {
+        const struct store *store;
+        pthread_mutex_t lock;
+        struct image **images; /* guarded by lock, as all below */
+        size_t count;
+        size_t cap;
+        uint64_t clock;
+        struct pool_fd fds[POOL_FDS];
+        struct pool_block blocks[POOL_BLOCKS];
+};
+
+int image_pool_new(const struct store *s, struct image_pool **ret)
+{
+        struct image_pool *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        p->store = s;
+        pthread_mutex_init(&p->lock, NULL);
+        for (size_t i = 0; i < POOL_FDS; i++)
+                p->fds[i].fd = -1;
+        *ret = p;
+        return 0;
+}
+
+void image_pool_free(struct image_pool *p)
+{
+        if (!p)
+                return;
+        for (size_t i = 0; i < POOL_FDS; i++)
+                if (p->fds[i].fd >= 0)
+                        close(p->fds[i].fd);
+        for (size_t i = 0; i < POOL_BLOCKS; i++)
+                free(p->blocks[i].data);
+        for (size_t i = 0; i < p->count; i++)
+                image_close(p->images[i]);
+        free(p->images);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+}
+
+const struct store *image_pool_store(const struct image_pool *p)
+{
+        return p->store;
+}
+
+static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE])
+{
+        for (size_t i = 0; i < p->count; i++)
+                if (memcmp(image_id(p->images[i]), id, SHA256_SIZE) == 0)
+                        return p->images[i];
+        return NULL;
+}
+
+static int load_image(const struct store *s, const uint8_t id[SHA256_SIZE], struct image **ret, struct errtext *err)
+{
+        char name[80], why[128];
+        struct errtext detail = { "" };
+        struct image *img = NULL;
+        cleanup_close int fd = store_open_image_file(s, id);
+        int r;
+
+        store_image_name(id, name);
+        if (fd < 0)
+                return errtext_set(err, fd, "cannot open %s/%s: %s", s->path, name, errno_name(fd, why));
+        r = image_open(fd, &img, &detail);
+        if (r < 0)
+                return errtext_set(err, r, "%s/%s: %s", s->path, name, detail.text);
+        if (memcmp(image_id(img), id, SHA256_SIZE) != 0) {
+                image_close(img);
+                return errtext_set(err, -EBADMSG, "%s/%s is another image than its name says", s->path, name);
+        }
+        *ret = img;
+        return 0;
+}
+
+int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct image **ret, struct errtext *err)
+{
+        struct image *loaded = NULL;
+        const struct image *img;
+        int r = 0;
+
+        pthread_mutex_lock(&p->lock);
+        img = find_image(p, id);
+        pthread_mutex_unlock(&p->lock);
+        if (img) {
+                *ret = img;
+                return 0;
+        }
+        r = load_image(p->store, id, &loaded, err);
+        if (r < 0)
+                return r;
+
+        pthread_mutex_lock(&p->lock);
+        img = find_image(p, id);
+        if (!img && p->count == p->cap) {
+                size_t cap = p->cap ? 2 * p->cap : 64;
+                struct image **more = realloc(p->images, cap * sizeof(*more));
+
+                if (more) {
+                        p->images = more;
+                        p->cap = cap;
+                } else {
+                        r = -ENOMEM;
+                }
+        }
+        if (!img && r == 0)
+                img = p->images[p->count++] = steal_ptr(loaded);
+        pthread_mutex_unlock(&p->lock);
+        image_close(loaded);
+        if (r < 0)
+                return errtext_set(err, r, "out of memory");
+        *ret = img;
+        return 0;
+}
+
+int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, void *user)
+{
+        return image_pool_get(user, id, ret, NULL);
+}
+
+/* Descriptors -------------------------------------------------------------------------------------------------- */
+
+/* The slot of the table that the next file goes to: a free one, else the one unused for longest; NULL when all are in use. */
+static struct pool_fd *victim_fd(struct image_pool *p)
+{
+        struct pool_fd *oldest = NULL;
+
+        for (size_t i = 0; i < POOL_FDS; i++) {
+                struct pool_fd *f = &p->fds[i];
+
+                if (f->fd < 0)
+                        return f;
+                if (f->users == 0 && (!oldest || f->used < oldest->used))
+                        oldest = f;
+        }
+        return oldest;
+}
+
+static struct pool_fd *find_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool is_image)
+{
+        for (size_t i = 0; i < POOL_FDS; i++) {
+                struct pool_fd *f = &p->fds[i];
+
+                if (f->fd >= 0 && f->is_image == is_image && memcmp(f->id, id, SHA256_SIZE) == 0)
+                        return f;
+        }
+        return NULL;
+}
+
+/* Borrows a descriptor.  *RET_HOLD is what release_fd needs: NULL when the table was full and the caller owns the descriptor. */
+static int borrow_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool is_image, struct pool_fd **ret_hold)
+{
+        struct pool_fd *f;
+        int fd, close_fd = -1;
+
+        pthread_mutex_lock(&p->lock);
+        f = find_fd(p, id, is_image);
+        if (f) {
+                f->users++;
+                f->used = ++p->clock;
+                fd = f->fd;
+        }
+        pthread_mutex_unlock(&p->lock);
+        *ret_hold = f;
+        if (f)
+                return fd;
+
+        fd = is_image ? store_open_image_file(p->store, id) : store_open_object(p->store, id);
+        if (fd < 0)
+                return fd;
+        pthread_mutex_lock(&p->lock);
+        f = victim_fd(p);
+        if (f) {
+                close_fd = f->fd;
+                memcpy(f->id, id, SHA256_SIZE);
+                f->is_image = is_image;
+                f->fd = fd;
+                f->users = 1;
+                f->used = ++p->clock;
+        }
+        pthread_mutex_unlock(&p->lock);
+        if (close_fd >= 0)
+                close(close_fd);
+        *ret_hold = f;
+        return fd;
+}
+
+static void release_fd(struct image_pool *p, int fd, struct pool_fd *hold)
+{
+        if (!hold) {
+                close(fd);
+                return;
+        }
+        pthread_mutex_lock(&p->lock);
+        hold->users--;
+        pthread_mutex_unlock(&p->lock);
+}
+
+/* A damaged or replaced file must not stay in the table: the next reader opens what is there then. */
+static void forget_fd(struct image_pool *p, int fd, struct pool_fd *hold)
+{
+        int close_fd = -1;
+
+        if (!hold) {
+                close(fd);
+                return;
+        }
+        pthread_mutex_lock(&p->lock);
+        if (--hold->users == 0) {
+                close_fd = hold->fd;
+                hold->fd = -1;
+        }
+        pthread_mutex_unlock(&p->lock);
+        if (close_fd >= 0)
+                close(close_fd);
+}
+
+/* Blocks ------------------------------------------------------------------------------------------------------- */
+
+static struct pool_block *find_block(struct image_pool *p, const struct image *img, uint32_t number)
+{
+        for (size_t i = 0; i < POOL_BLOCKS; i++)
+                if (p->blocks[i].image == img && p->blocks[i].number == number)
+                        return &p->blocks[i];
+        return NULL;
+}
+
+static struct pool_block *victim_block(struct image_pool *p)
+{
+        struct pool_block *oldest = NULL;
+
+        for (size_t i = 0; i < POOL_BLOCKS; i++) {
+                struct pool_block *b = &p->blocks[i];
+
+                if (b->users == 0 && (!oldest || b->used < oldest->used))
+                        oldest = b;
+        }
+        return oldest;
+}
+
+static int load_block(struct image_pool *p, const struct image *img, uint32_t number, void *data, struct errtext *err)
+{
+        struct pool_fd *hold = NULL;
+        int fd = borrow_fd(p, image_id(img), true, &hold), r;
+        char name[80], why[128];
+
+        store_image_name(image_id(img), name);
+        if (fd < 0)
+                return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
+        r = image_read_block(img, fd, number, data);
+        if (r < 0) {
+                forget_fd(p, fd, hold);
+                return errtext_set(err, -EIO, "%s/%s: block %u is damaged: %s", p->store->path, name, number,
+                                   errno_name(r, why));
+        }
+        release_fd(p, fd, hold);
+        return r;
+}
+
+/* Puts an unpacked block into the table; DATA is taken over (and freed when all places are in use). */
+static void keep_block(struct image_pool *p, const struct image *img, uint32_t number, char *data, size_t size)
+{
+        char *old = data;
+
+        pthread_mutex_lock(&p->lock);
+        if (!find_block(p, img, number)) {
+                struct pool_block *b = victim_block(p);
+
+                if (b) {
+                        old = b->data;
+                        *b = (struct pool_block){ img, number, 0, ++p->clock, data, size };
+                }
+        }
+        pthread_mutex_unlock(&p->lock);
+        free(old);
+}
+
+static ssize_t read_small(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data, size_t len,
+                          uint64_t offset, struct errtext *err)
+{
+        struct pool_block *b;
+        cleanup_free char *fresh = NULL;
+        int size;
+
+        pthread_mutex_lock(&p->lock);
+        b = find_block(p, img, e->block);
+        if (b) {
+                b->users++;
+                b->used = ++p->clock;
+        }
+        pthread_mutex_unlock(&p->lock);
+        if (b) {
+                memcpy(data, b->data + e->block_offset + offset, len);
+                pthread_mutex_lock(&p->lock);
+                b->users--;
+                pthread_mutex_unlock(&p->lock);
+                return (ssize_t)len;
+        }
+
+        fresh = malloc(BLOCK_MAX_SIZE);
+        if (!fresh)
+                return errtext_set(err, -ENOMEM, "out of memory");
+        size = load_block(p, img, e->block, fresh, err);
+        if (size < 0)
+                return size;
+        if ((uint64_t)e->block_offset + e->size > (uint64_t)size)
+                return errtext_set(err, -EIO, "an image's block %u is shorter than its files", e->block);
+        memcpy(data, fresh + e->block_offset + offset, len);
+        char *fit = realloc(fresh, (size_t)size ? (size_t)size : 1);
+
+        if (fit) {
+                fresh = NULL;
+                keep_block(p, img, e->block, fit, (size_t)size);
+        }
+        return (ssize_t)len;
+}
+
+static ssize_t read_object(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data, size_t len,
+                           uint64_t offset, struct errtext *err)
+{
+        struct image_object o = image_object(img, e->object);
+        struct pool_fd *hold = NULL;
+        int fd = borrow_fd(p, o.id, false, &hold);
+        char name[80], why[128];
+        ssize_t n;
+
+        store_object_name(o.id, name);
+        if (fd < 0)
+                return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
+        n = image_read_object(img, fd, e->object, data, len, offset);
+        if (n < 0) {
+                forget_fd(p, fd, hold);
+                return errtext_set(err, -EIO, "%s/%s is damaged near byte %llu: %s", p->store->path, name,
+                                   (unsigned long long)offset, errno_name((int)n, why));
+        }
+        release_fd(p, fd, hold);
+        return n;
+}
+
+ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
+                        struct errtext *err)
+{
+        struct image_entry e = image_entry(img, entry);
+
+        if (e.type == IMAGE_DIR)
+                return errtext_set(err, -EISDIR, "is a directory");
+        if (offset >= e.size)
+                return 0;
+        if (len > e.size - offset)
+                len = (size_t)(e.size - offset);
+        if (e.type == IMAGE_FILE)
+                return read_small(p, img, &e, data, len, offset, err);
+        return read_object(p, img, &e, data, len, offset, err);
+}
+
+int image_pool_record(struct image_pool *p, const struct image *img, struct buf *ret, struct errtext *err)
+{
+        struct pool_fd *hold = NULL;
+        int fd = borrow_fd(p, image_id(img), true, &hold), r;
+        char name[80], why[128];
+
+        store_image_name(image_id(img), name);
+        if (fd < 0)
+                return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
+        r = image_read_record(img, fd, ret);
+        if (r < 0) {
+                forget_fd(p, fd, hold);
+                return errtext_set(err, r == -ENOMEM ? r : -EIO, "%s/%s: its RECORD is damaged: %s", p->store->path, name,
+                                   errno_name(r, why));
+        }
+        release_fd(p, fd, hold);
+        return 0;
+}
