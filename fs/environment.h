@@ -49,6 +49,7 @@
 enum {
         ENVIRONMENT_MAX = 256 << 20, /* bytes of the file */
         HISTORY_KEPT = 20,
+        ENVIRONMENT_SLOTS_MAX = 1 << 30, /* slot << 32 stays below the node ids kept for edits */
 };
 
 enum generated_kind {
