@@ -1,0 +1,224 @@
+"""Fixtures of the whole-program tests.  A test gets a folder of its own, one account or more, and venvs on partitions
+of its choice; whatever it leaves behind is cleared and fails it (support/guard.py)."""
+import fcntl
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from support import guard
+from support.account import Account, remove_tree
+from support.make_wheel import make_wheel as write_wheel
+from support.places import Partitions
+from support.real_wheels import RealWheels
+from support.venvs import make_venv
+
+TEST_SECONDS = 600       # then the mounts of the test are aborted, which ends whatever waits for them
+LONG_TEST_SECONDS = 3600
+
+
+@pytest.fixture(scope="session")
+def build_dir():
+    folder = os.environ.get("FUSEPKG_BUILD_DIR")
+    assert folder, "set FUSEPKG_BUILD_DIR to the build directory (ctest does)"
+    assert os.geteuid() == 0, "the tests mount file systems and make a user account: run them as root"
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def session_folder():
+    """Where all folders of this session are: readable by every account."""
+    folder = Path(tempfile.mkdtemp(prefix="fusepkg-tests-", dir=os.environ.get("TMPDIR", "/tmp")))
+    folder.chmod(0o755)
+    yield folder
+    complaints = guard.clear([folder], folder.name)
+    remove_tree(folder)
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def installed(build_dir, session_folder):
+    """fusepkg as `cmake --install` lays it down, where every account can run it."""
+    prefix = session_folder / "installed"
+    subprocess.run(["cmake", "--install", build_dir, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def partitions(session_folder):
+    folder = session_folder / "partitions"
+    folder.mkdir()
+    made = Partitions(folder)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def fuse_device():
+    """/dev/fuse with the rights that a desktop's has (containers often give it to root alone).  Families that run side by
+    side share it: the last one to leave puts the old mode back."""
+    device, state = Path("/dev/fuse"), Path("/run/fusepkg-tests-fuse-mode")
+    assert device.exists(), "this machine has no /dev/fuse"
+    with open("/run/fusepkg-tests-fuse-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        users = json.loads(state.read_text()) if state.exists() else {"mode": device.stat().st_mode & 0o777, "pids": []}
+        users["pids"] = [p for p in users["pids"] if Path(f"/proc/{p}").exists()] + [os.getpid()]
+        state.write_text(json.dumps(users))
+        device.chmod(0o666)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        users = json.loads(state.read_text())
+        users["pids"] = [p for p in users["pids"] if p != os.getpid() and Path(f"/proc/{p}").exists()]
+        if users["pids"]:
+            state.write_text(json.dumps(users))
+        else:
+            device.chmod(users["mode"])
+            state.unlink()
+
+
+@pytest.fixture(scope="session")
+def user_name(fuse_device):
+    """An account of the system, made for this session."""
+    name = f"fpt{os.getpid()}"
+    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/sh", name], check=True)
+    yield name
+    subprocess.run(["userdel", name], check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def real_wheels(build_dir):
+    return RealWheels(build_dir)
+
+
+@pytest.fixture(autouse=True)
+def places(request, session_folder):
+    """The folders of this test: one on each partition that it asks for.  First in, last out: the leftover guard."""
+    made = TestPlaces(request, session_folder)
+    seconds = LONG_TEST_SECONDS if request.node.get_closest_marker("long") else TEST_SECONDS
+    watchdog = threading.Timer(seconds, made.abort_mounts)
+    watchdog.daemon = True
+    watchdog.start()
+    yield made
+    complaints = guard.clear(made.folders.values(), made.mark)
+    watchdog.cancel()
+    for folder in made.folders.values():
+        remove_tree(folder)
+    assert not complaints, "left behind by the test:\n" + "\n".join(complaints)
+
+
+class TestPlaces:
+    __test__ = False
+
+    def __init__(self, request, session_folder):
+        self.request = request
+        self.mark = f"{session_folder.name}-{os.urandom(4).hex()}"
+        self.folders = {}
+        self.get(None)
+
+    def get(self, kind):
+        """A folder of this test on a partition of that KIND ("ext4", …); None: where temporary files are."""
+        if kind not in self.folders:
+            session = self.request.getfixturevalue("session_folder")
+            root = self.request.getfixturevalue("partitions").get(kind) if kind else session
+            folder = Path(tempfile.mkdtemp(prefix="t-", dir=root))
+            folder.chmod(0o755)
+            self.folders[kind] = folder
+        return self.folders[kind]
+
+    def abort_mounts(self):
+        for folder in self.folders.values():
+            for mount in guard.mounts(folder, "fuse.fusepkg"):
+                guard.abort(mount)
+
+
+@pytest.fixture
+def folder(places):
+    """A folder of this test alone, readable by every account."""
+    return places.get(None)
+
+
+@pytest.fixture
+def root(places, folder, installed, build_dir):
+    return Account("root", folder, places.mark, installed, build_dir)
+
+
+@pytest.fixture
+def user(places, folder, installed, build_dir, user_name):
+    """An ordinary user, who mounts through fusermount3."""
+    return Account(user_name, folder, places.mark, installed, build_dir)
+
+
+@pytest.fixture(params=["root", "user"])
+def account(request):
+    """The test runs twice: as root and as an ordinary user."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def fusepkg(root):
+    """fusepkg as root: fusepkg("add", wheel, "--venv", venv, status=0) -> Result."""
+    return root.fusepkg
+
+
+@pytest.fixture
+def store(root):
+    return root.store
+
+
+@pytest.fixture
+def new_venv(places):
+    """new_venv(account, on="ext4", tool="venv", name="venv") -> Venv; unmounted when the test is over."""
+    made = []
+
+    def make(account, on=None, tool="venv", name=None, **kwargs):
+        parent = places.get(on) / f"venvs-{account.name}"
+        if not parent.exists():
+            account.make_folder(parent)
+        venv = make_venv(account, parent / (name or f"venv{len(made)}"), tool, **kwargs)
+        made.append(venv)
+        return venv
+
+    yield make
+    for venv in reversed(made):
+        if venv.path.exists():
+            venv.close()
+
+
+@pytest.fixture
+def venv(root, new_venv):
+    """root's venv, on the partition of the store."""
+    return new_venv(root, name="venv")
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs", "tmpfs"])
+def other_partition(request):
+    """Runs the test on each kind; the name to give to new_venv(on=...)."""
+    return request.param
+
+
+@pytest.fixture
+def make_wheel(folder):
+    """make_wheel("demo", "1.0", {...}) writes a small correct wheel into the test's folder; see support/make_wheel.py."""
+    def make(name, *args, **kwargs):
+        return write_wheel(kwargs.pop("folder", folder / "wheels"), name, *args, **kwargs)
+
+    return make
+
+
+@pytest.fixture
+def plain_venv(places, root, real_wheels):
+    """plain_venv(wheels) -> Venv that pip filled with --no-deps --no-compile: what a mounted one must equal."""
+    made = []
+
+    def make(wheels):
+        venv = make_venv(root, places.get(None) / f"plain{len(made)}")
+        made.append(venv)
+        root.pip("--python", venv.python, "install", "--quiet", "--no-deps", "--no-compile", "--no-index", *wheels)
+        return venv
+
+    return make
