@@ -15,16 +15,19 @@
 #include "tools/command.h"
 
 struct target {
-        char *venv;       /* absolute, resolved */
+        char *venv;       /* absolute, resolved: scripts name it, so it must be the same in every command */
         char *site;       /* absolute: VENV/lib/python3.12/site-packages */
         char *site_rel;   /* "lib/python3.12/site-packages" */
-        char *python;     /* "3.12" */
+        char *python;     /* "3.12", "3.13t": the name of the folder in lib/ */
         char *interpreter;/* VENV/bin/python */
+        uid_t owner;      /* of the venv's folder */
+        gid_t group;
         int venv_fd;
         int state_fd;     /* VENV/.fusepkg, -1 while it does not exist */
         int lock_fd;      /* VENV/.lock, held (flock) after target_lock */
         struct environment *environment; /* NULL while there is none */
 };
+#define TARGET_INIT { .venv_fd = -1, .state_fd = -1, .lock_fd = -1 }
 
 /* The options that every command with a target takes, for its table. */
 #define TARGET_OPTIONS                                                                                     \
@@ -34,11 +37,23 @@ struct target {
 
 /* Finds the venv, detaches a dead mount, and loads the environment if there is one. */
 int target_open(const struct options *o, struct target *ret, struct errtext *err);
-int target_open_path(const char *venv, struct target *ret, struct errtext *err); /* for `status` over all leases */
+/* The same for `status`: a dead mount stays, to be reported. */
+int target_open_as_is(const struct options *o, struct target *ret, struct errtext *err);
+int target_open_path(const char *venv, struct target *ret, struct errtext *err); /* for `status` over all leases: as it is */
 void target_close(struct target *t);
+
+static inline void cleanup_target_(struct target *t)
+{
+        target_close(t);
+}
+#define cleanup_target __attribute__((cleanup(cleanup_target_)))
 
 /* Takes VENV/.lock as uv does (says "waiting for lock" after a second), makes .fusepkg, and reads the environment again. */
 int target_lock(struct target *t, struct errtext *err);
+
+/* When root works for another user: gives him the file FD, and what root has made in .fusepkg.  Else nothing happens. */
+void target_give(const struct target *t, int fd);
+void target_give_state(const struct target *t);
 
 /* Opens the store that belongs to the target; makes a new one only with STORE_CREATE and when none is recorded. */
 int target_store(const struct target *t, enum store_mode mode, struct store **ret, struct errtext *err);
@@ -47,7 +62,8 @@ int default_store(enum store_mode mode, struct store **ret, struct errtext *err)
 int default_store_path(char **ret);
 
 /* A view of the environment as it is now, mounted or not: with the base when the bare folder can be seen (not mounted), without it
- * otherwise (then *RET_BASE is false, and the base's files are only visible through the mount). */
+ * otherwise (then *RET_BASE is NULL, and the base's files are only visible through the mount).  -ENOENT: there is no environment.
+ * To be freed in the order view, base, pool. */
 int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
                 struct view **ret_view, struct errtext *err);
 
