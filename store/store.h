@@ -37,7 +37,8 @@ struct store {
         int lock_fd;    /* -1 with STORE_READ */
 };
 
-/* -ENOENT: no store there (STORE_READ, STORE_WRITE).  -EACCES, -EROFS: no rights.  -EPERM: wrong owner.  -EINVAL: it is no store. */
+/* -ENOENT: no store there (STORE_READ, STORE_WRITE).  -EACCES, -EROFS: no rights.  -EPERM: wrong owner.  -EINVAL: it is no store.
+ * -ENOTSUP: made by a newer fusepkg. */
 int store_open(const char *path, enum store_mode mode, struct store **ret, struct errtext *err);
 void store_close(struct store *s); /* NULL is fine */
 
@@ -49,7 +50,12 @@ int store_open_image_file(const struct store *s, const uint8_t id[SHA256_SIZE]);
 void store_object_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 void store_image_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 
-/* An exclusive lock on a KEY (of a wheel), by an open-file-description lock on the byte of `lock` that the key's
+/* What root makes in another user's store must become that user's, or it locks them out. */
+void store_give_to_owner(const struct store *s, int fd);
+
+/* The rest, in store/store_write.c, is for filling a store.
+ *
+ * An exclusive lock on a KEY (of a wheel), by an open-file-description lock on the byte of `lock` that the key's
  * first eight bytes name: nothing to clean up, gone with the process.  Each call opens its own description.
  * Returns a descriptor whose closing unlocks; -EAGAIN when WAIT is false and another holds it. */
 int store_lock_key(const struct store *s, const uint8_t key[SHA256_SIZE], bool wait);
