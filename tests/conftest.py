@@ -48,6 +48,25 @@ def installed(build_dir, session_folder):
     return prefix
 
 
+def bind(source, target):
+    """Shows SOURCE at TARGET: whoever may not pass through the folders above SOURCE can read it there."""
+    target.mkdir()
+    subprocess.run(["mount", "--bind", source, target], check=True)
+    return target
+
+
+def unbind(target):
+    subprocess.run(["umount", target], check=True)
+
+
+@pytest.fixture(scope="session")
+def tools(build_dir, session_folder):
+    """The venv with pip, uv and virtualenv that support/make-tools made."""
+    made = os.environ.get("FUSEPKG_TEST_TOOLS", build_dir / "test-tools")
+    yield bind(made, session_folder / "tools")
+    unbind(session_folder / "tools")
+
+
 @pytest.fixture(scope="session")
 def partitions(session_folder):
     folder = session_folder / "partitions"
@@ -91,8 +110,12 @@ def user_name(fuse_device):
 
 
 @pytest.fixture(scope="session")
-def real_wheels(build_dir):
-    return RealWheels(build_dir)
+def real_wheels(build_dir, tools, session_folder):
+    """real_wheels("six", ...) -> paths of the wheels that support/wheels.txt names; all of them without names."""
+    cache = Path(os.environ.get("FUSEPKG_TEST_WHEELS", build_dir / "test-wheels"))
+    cache.mkdir(exist_ok=True)
+    yield RealWheels(bind(cache, session_folder / "wheels"), tools)
+    unbind(session_folder / "wheels")
 
 
 @pytest.fixture(autouse=True)
@@ -143,14 +166,14 @@ def folder(places):
 
 
 @pytest.fixture
-def root(places, folder, installed, build_dir):
-    return Account("root", folder, places.mark, installed, build_dir)
+def root(places, folder, installed, tools):
+    return Account("root", folder, places.mark, installed, tools)
 
 
 @pytest.fixture
-def user(places, folder, installed, build_dir, user_name):
+def user(places, folder, installed, tools, user_name):
     """An ordinary user, who mounts through fusermount3."""
-    return Account(user_name, folder, places.mark, installed, build_dir)
+    return Account(user_name, folder, places.mark, installed, tools)
 
 
 @pytest.fixture(params=["root", "user"])

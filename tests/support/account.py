@@ -30,10 +30,10 @@ class Account:
     `prefix` is put before every command, e.g. ["unshare", "-Urm"].  Every process it starts carries FUSEPKG_TEST=MARK in its
     environment, by which support.guard finds those that stay behind."""
 
-    def __init__(self, name, folder, mark, installed, build_dir, prefix=()):
+    def __init__(self, name, folder, mark, installed, tools, prefix=()):
         entry = pwd.getpwnam(name)
         self.name, self.uid, self.gid = name, entry.pw_uid, entry.pw_gid
-        self.mark, self.installed, self.build_dir, self.prefix = mark, installed, build_dir, list(prefix)
+        self.mark, self.installed, self.tools, self.prefix = mark, installed, tools, list(prefix)
         self.folder = folder
         self.home = self.make_folder(folder / f"home-{name}")
         self.tmp = self.make_folder(folder / f"tmp-{name}")
@@ -47,7 +47,7 @@ class Account:
 
     def with_prefix(self, *prefix):
         """The same account, its commands run by PREFIX."""
-        return Account(self.name, self.folder, self.mark, self.installed, self.build_dir, prefix)
+        return Account(self.name, self.folder, self.mark, self.installed, self.tools, prefix)
 
     def make_folder(self, path, mode=0o755):
         path.mkdir(parents=True, exist_ok=True)
@@ -119,10 +119,10 @@ class Account:
         return self.run([self.installed / "bin/fusepkg", *args], **kwargs)
 
     def pip(self, *args, **kwargs):
-        return self.run([self.build_dir / "test-tools/bin/python", "-I", "-m", "pip", *args], **kwargs)
+        return self.run([self.tools / "bin/python", "-I", "-m", "pip", *args], **kwargs)
 
     def uv(self, *args, **kwargs):
-        return self.run([self.build_dir / "test-tools/bin/uv", *args], **kwargs)
+        return self.run([self.tools / "bin/uv", *args], **kwargs)
 
 
 def remove_tree(path):

@@ -1,6 +1,5 @@
 """Real wheels from the package index, downloaded once into a cache folder."""
 import fcntl
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,24 +14,23 @@ def normalised(name):
 
 
 class RealWheels:
-    """The wheels of wheels.txt that fit PYTHON."""
+    """The wheels of wheels.txt that fit PYTHON, in a folder of their own below CACHE."""
 
-    def __init__(self, build_dir, python=SYSTEM_PYTHON):
-        cache = Path(os.environ.get("FUSEPKG_TEST_WHEELS", build_dir / "test-wheels"))
+    def __init__(self, cache, tools, python=SYSTEM_PYTHON):
         self.folder = cache / interpreter_tag(python)
         self.folder.mkdir(parents=True, exist_ok=True)
         stamp = self.folder / "wheels.txt"
         with open(self.folder / "lock", "w") as lock:  # families run side by side
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not stamp.exists() or stamp.read_bytes() != WANTED.read_bytes():
-                self.download(build_dir, python)
+                self.download(tools, python)
                 stamp.write_bytes(WANTED.read_bytes())
         self.paths = {normalised(p.name.split("-")[0]): p for p in sorted(self.folder.glob("*.whl"))}
 
-    def download(self, build_dir, python):
+    def download(self, tools, python):
         for old in self.folder.glob("*.whl"):
             old.unlink()
-        subprocess.run([build_dir / "test-tools/bin/python", "-m", "pip", f"--python={python}", "download", "--quiet",
+        subprocess.run([tools / "bin/python", "-m", "pip", f"--python={python}", "download", "--quiet",
                         "--no-deps", "--only-binary=:all:", "--dest", self.folder, "--requirement", WANTED], check=True)
 
     def __call__(self, *names):

@@ -51,11 +51,11 @@ class Venv:
 
 def make_venv(account, path, tool="venv", python=SYSTEM_PYTHON):
     """A new venv at PATH by `python -m venv`, `uv venv` or virtualenv."""
-    tools = account.build_dir / "test-tools/bin"
     argv = {
         "venv": [python, "-m", "venv", "--without-pip", path],
-        "uv": [tools / "uv", "venv", "--quiet", "--python", python, path],
-        "virtualenv": [tools / "virtualenv", "--quiet", "--no-seed", "--no-periodic-update", "--python", python, path],
+        "uv": [account.tools / "bin/uv", "venv", "--quiet", "--python", python, path],
+        "virtualenv": [account.tools / "bin/python", "-m", "virtualenv", "--quiet", "--no-seed", "--no-periodic-update",
+                       "--python", python, path],
     }[tool]
     account.run(argv)
     return Venv(path, account)
