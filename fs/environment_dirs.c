@@ -1,0 +1,410 @@
+#include "fs/environment_dirs.h"
+
+#include "fs/dir_rows.h"
+#include "fs/view.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+/* Where the image's folders are mounted; its scripts are not. */
+static const struct tree {
+        const char *in_image;
+        const char *path;
+} trees[] = {
+        { "site", "" },
+        { "data", DATA_DIR "/data" },
+        { "headers", DATA_DIR "/headers" },
+};
+
+/* Who has one directory: slots, in the order of their numbers, and the base. */
+struct provider {
+        const struct image *image;
+        uint32_t slot;
+        uint32_t entry;
+};
+struct providers {
+        struct provider *list;
+        size_t count;
+        bool base;
+};
+
+/* An environment with its images at hand. */
+struct side {
+        const struct environment *e;
+        const struct image **images; /* of e->slots */
+};
+
+struct update {
+        struct side old;
+        struct side next;
+        int site_fd;
+        bool mounted; /* site_fd is our own mount */
+        struct dir_rows rows;
+        struct buf path; /* of the directory that is looked at, as mounted */
+};
+
+static void providers_release(struct providers *p)
+{
+        free(p->list);
+        *p = (struct providers){ 0 };
+}
+
+static bool is_hidden(const struct environment *e, const char *path)
+{
+        size_t len = strcspn(path, "/");
+
+        for (size_t i = 0; i < e->hidden_count; i++)
+                if (strlen(e->hidden[i]) == len && !memcmp(e->hidden[i], path, len))
+                        return true;
+        return false;
+}
+
+static bool has_slot(const struct environment *e, uint32_t number)
+{
+        for (size_t i = 0; i < e->slot_count; i++)
+                if (e->slots[i].number == number)
+                        return true;
+        return false;
+}
+
+/* Is site_fd our mount?  Its root and the marker have ids that no other file system gives to both. */
+static bool is_mounted(int site_fd)
+{
+        struct statfs fs;
+        struct stat root, marker;
+
+        return site_fd >= 0 && !fstatfs(site_fd, &fs) && fs.f_type == FUSE_SUPER_MAGIC && !fstat(site_fd, &root) &&
+               root.st_ino == NODE_ROOT && !fstatat(site_fd, ENVIRONMENT_DIR, &marker, AT_SYMLINK_NOFOLLOW) &&
+               marker.st_ino == NODE_MARKER;
+}
+
+/* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small ids. */
+static bool base_has(const struct update *u, const struct environment *e, const char *path)
+{
+        struct stat st;
+
+        if (!path[0])
+                return true;
+        if (u->site_fd < 0 || is_hidden(e, path) || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return false;
+        return S_ISDIR(st.st_mode) && (!u->mounted || st.st_ino >> 32 == 0);
+}
+
+/* The providers of a tree's own top directory. */
+static int providers_of_tree(const struct side *s, const struct tree *t, struct providers *ret)
+{
+        *ret = (struct providers){ .base = !t->path[0] };
+        ret->list = calloc(s->e->slot_count + 1, sizeof(*ret->list));
+        if (!ret->list)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->e->slot_count; i++) {
+                uint32_t entry;
+
+                if (image_find(s->images[i], t->in_image, &entry) < 0 ||
+                    image_entry(s->images[i], entry).type != IMAGE_DIR)
+                        continue;
+                ret->list[ret->count++] = (struct provider){ s->images[i], s->e->slots[i].number, entry };
+        }
+        return 0;
+}
+
+/* The providers of the directory NAME in the one that P provide; u->path is its path already. */
+static int providers_below(const struct update *u, const struct side *s, const struct providers *p, struct span name,
+                           struct providers *ret)
+{
+        *ret = (struct providers){ 0 };
+        ret->list = calloc(p->count + 1, sizeof(*ret->list));
+        if (!ret->list)
+                return -ENOMEM;
+        for (size_t i = 0; i < p->count; i++) {
+                const struct image *img = p->list[i].image;
+                uint32_t entry;
+
+                if (image_lookup(img, p->list[i].entry, name.data, name.len, &entry) < 0 ||
+                    image_entry(img, entry).type != IMAGE_DIR)
+                        continue;
+                ret->list[ret->count++] = (struct provider){ img, p->list[i].slot, entry };
+        }
+        ret->base = p->base && base_has(u, s->e, u->path.data);
+        return 0;
+}
+
+static int path_enter(struct buf *path, struct span name)
+{
+        int r = path->len ? buf_add_char(path, '/') : 0;
+
+        return r < 0 ? r : buf_add(path, name.data, name.len);
+}
+
+static void path_leave(struct buf *path, size_t len)
+{
+        path->len = len;
+        path->data[len] = 0;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+        return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
+}
+
+static uint64_t old_pin(const struct update *u, const char *path)
+{
+        const struct dir_row key = { .path = (char *)path };
+        const struct environment *e = u->old.e;
+        const struct dir_row *row;
+
+        row = e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
+        return row ? row->id : 0;
+}
+
+/* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
+static uint64_t pinned_id(const struct update *u, const struct providers *old)
+{
+        uint64_t pin = old_pin(u, u->path.data);
+        const struct provider *lowest = old->list;
+
+        if (pin || old->base || !old->count || has_slot(u->next.e, lowest->slot))
+                return pin;
+        return (uint64_t)lowest->slot << 32 | lowest->entry;
+}
+
+/* One directory of a slot that leaves, u->path, and those below it that others have too. */
+static int walk_leaving(struct update *u, const struct image *img, uint32_t dir, const struct providers *old,
+                        const struct providers *next)
+{
+        struct image_entry d = image_entry(img, dir);
+        size_t len = u->path.len;
+        int r = dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), u->next.e->time);
+
+        for (uint32_t i = 0; i < d.children && r >= 0; i++) {
+                struct image_entry child = image_entry(img, d.first_child + i);
+                struct providers old_below = { 0 }, next_below = { 0 };
+
+                if (child.type != IMAGE_DIR)
+                        continue;
+                r = path_enter(&u->path, child.name);
+                r = r < 0 ? r : providers_below(u, &u->next, next, child.name, &next_below);
+                if (!r && (next_below.count || next_below.base)) {
+                        r = providers_below(u, &u->old, old, child.name, &old_below);
+                        r = r < 0 ? r : walk_leaving(u, img, child.number, &old_below, &next_below);
+                }
+                providers_release(&old_below);
+                providers_release(&next_below);
+                path_leave(&u->path, len);
+        }
+        return r;
+}
+
+static int tree_leaves(struct update *u, const struct image *img, const struct tree *t)
+{
+        struct providers old = { 0 }, next = { 0 };
+        uint32_t entry;
+        int r;
+
+        if (image_find(img, t->in_image, &entry) < 0 || image_entry(img, entry).type != IMAGE_DIR)
+                return 0;
+        buf_clear(&u->path);
+        r = buf_add_str(&u->path, t->path);
+        r = r < 0 ? r : providers_of_tree(&u->next, t, &next);
+        if (!r && (next.count || next.base)) {
+                r = providers_of_tree(&u->old, t, &old);
+                r = r < 0 ? r : walk_leaving(u, img, entry, &old, &next);
+        }
+        /* The data folder is always there, and has just lost or kept this child. */
+        if (!r && t->path[0])
+                r = dir_rows_add(&u->rows, DATA_DIR, 0, u->next.e->time);
+        providers_release(&old);
+        providers_release(&next);
+        return r;
+}
+
+/* Is any directory at PATH provided by NEXT?  The root and the data folder are always there. */
+static int is_provided(struct update *u, const char *path)
+{
+        const struct tree *t = &trees[0];
+        struct providers p = { 0 }, below;
+        size_t len = 0;
+        int r;
+
+        for (size_t i = 1; i < ARRAY_LEN(trees); i++) {
+                size_t n = strlen(trees[i].path);
+
+                if (!strncmp(path, trees[i].path, n) && (!path[n] || path[n] == '/')) {
+                        t = &trees[i];
+                        len = n + (path[n] == '/');
+                }
+        }
+        if (!path[0] || !strcmp(path, DATA_DIR))
+                return 1;
+        buf_clear(&u->path);
+        r = buf_add_str(&u->path, t->path);
+        r = r < 0 ? r : providers_of_tree(&u->next, t, &p);
+        while (!r && path[len] && (p.count || p.base)) {
+                struct span name = { path + len, strcspn(path + len, "/") };
+
+                r = path_enter(&u->path, name);
+                r = r < 0 ? r : providers_below(u, &u->next, &p, name, &below);
+                if (r < 0)
+                        break;
+                providers_release(&p);
+                p = below;
+                len += name.len + (name.data[name.len] == '/');
+        }
+        r = r < 0 ? r : p.count || p.base;
+        providers_release(&p);
+        return r;
+}
+
+static int add_if_provided(struct update *u, const char *path, uint64_t id, uint64_t time)
+{
+        int r = is_provided(u, path);
+
+        return r > 0 ? dir_rows_add(&u->rows, path, id, time) : r;
+}
+
+static int carry_rows(struct update *u)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < u->old.e->dir_count && r >= 0; i++) {
+                const struct dir_row *row = &u->old.e->dirs[i];
+
+                r = add_if_provided(u, row->path, row->id, row->time);
+        }
+        return r;
+}
+
+static int slots_leave(struct update *u)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < u->old.e->slot_count && r >= 0; i++) {
+                if (has_slot(u->next.e, u->old.e->slots[i].number))
+                        continue;
+                for (size_t t = 0; t < ARRAY_LEN(trees) && r >= 0; t++)
+                        r = tree_leaves(u, u->old.images[i], &trees[t]);
+        }
+        return r;
+}
+
+static bool hides(const struct environment *e, const char *dist_info)
+{
+        for (size_t i = 0; i < e->hidden_count; i++)
+                if (!strcmp(e->hidden[i], dist_info))
+                        return true;
+        return false;
+}
+
+/* The number that the mount shows for a directory of the base; unmounted, nobody knows it, and it need not be pinned. */
+static uint64_t base_id(const struct update *u, const char *path)
+{
+        struct stat st;
+
+        if (!u->mounted || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+            st.st_ino < BASE_FIRST || st.st_ino >> 32)
+                return 0;
+        return st.st_ino;
+}
+
+/* Distributions of the base that AFTER hides and BEFORE does not (or the other way round: then the base gains, and
+ * has no times of its own).  A folder that holds nothing else leaves the base: it keeps its id where slots have it, too. */
+static int base_changes(struct update *u, const struct environment *before, const struct environment *after)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < after->hidden_count && r >= 0; i++) {
+                struct dir_rows folders = { 0 };
+
+                if (hides(before, after->hidden[i]))
+                        continue;
+                r = dir_rows_add(&u->rows, "", 0, u->next.e->time);
+                r = r < 0 ? r : dir_rows_of_bare(&folders, u->site_fd, after->hidden[i]);
+                for (size_t k = 0; k < folders.count && r >= 0; k++) {
+                        const char *path = folders.list[k].path;
+
+                        r = add_if_provided(u, path, base_id(u, path), u->next.e->time);
+                }
+                dir_rows_release(&folders);
+        }
+        return r;
+}
+
+static int load_images(struct side *s, const struct image_source *source, struct errtext *err)
+{
+        s->images = calloc(s->e->slot_count + 1, sizeof(*s->images));
+        if (!s->images)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->e->slot_count; i++) {
+                const struct slot *slot = &s->e->slots[i];
+                int r = source->get(slot->image, &s->images[i], source->user);
+
+                if (r < 0)
+                        return errtext_set(err, r, "the store lacks what %s==%s needs, or it is damaged", slot->name,
+                                           slot->version);
+        }
+        return 0;
+}
+
+/* Only additions: every directory keeps its providers. */
+static bool nothing_leaves(const struct environment *old, const struct environment *next)
+{
+        for (size_t i = 0; i < old->slot_count; i++)
+                if (!has_slot(next, old->slots[i].number))
+                        return false;
+        for (size_t i = 0; i < next->hidden_count; i++)
+                if (!hides(old, next->hidden[i]))
+                        return false;
+        for (size_t i = 0; i < old->hidden_count; i++)
+                if (!hides(next, old->hidden[i]))
+                        return false;
+        return true;
+}
+
+static int update_rows(struct update *u, const struct image_source *images, struct errtext *err)
+{
+        const struct environment *old = u->old.e, *next = u->next.e;
+        int r = 0;
+
+        if (nothing_leaves(old, next)) {
+                for (size_t i = 0; i < old->dir_count && r >= 0; i++)
+                        r = dir_rows_add(&u->rows, old->dirs[i].path, old->dirs[i].id, old->dirs[i].time);
+                return r;
+        }
+        r = load_images(&u->old, images, err);
+        r = r < 0 ? r : load_images(&u->next, images, err);
+        r = r < 0 ? r : carry_rows(u);
+        r = r < 0 ? r : slots_leave(u);
+        r = r < 0 ? r : base_changes(u, old, next);
+        r = r < 0 ? r : base_changes(u, next, old); /* what is shown again is gained: the base has no times of its own */
+        return r;
+}
+
+int environment_dirs_update(const struct environment *old, struct environment *next,
+                            const struct image_source *images, int site_fd, struct errtext *err)
+{
+        static const struct environment none;
+        struct update u = {
+                .old = { .e = old ? old : &none },
+                .next = { .e = next },
+                .site_fd = site_fd,
+                .mounted = is_mounted(site_fd),
+        };
+        struct dir_rows before;
+        int r = update_rows(&u, images, err);
+
+        if (r >= 0) {
+                dir_rows_settle(&u.rows);
+                before = (struct dir_rows){ next->dirs, next->dir_count, 0 };
+                next->dirs = u.rows.list;
+                next->dir_count = u.rows.count;
+                u.rows = before;
+                r = 0;
+        }
+        dir_rows_release(&u.rows);
+        buf_release(&u.path);
+        free(u.old.images);
+        free(u.next.images);
+        return r;
+}
