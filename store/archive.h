@@ -12,10 +12,13 @@
  *      sentinels with bit 3); a data descriptor equals the directory.
  *   4. Flag bits 0, 5, 6, 13 are refused; version needed up to 6.3; methods 0 and 8; stored: both sizes equal.
  *   5. Extra fields are well-formed (up to 3 trailing bytes are let pass); 0x0001 and 0x7075 at most once; 0x7075 repeats the name.
- *   6. Names: UTF-8 (flag bit 11) or ASCII; no control, format, surrogate, private or unassigned characters; not absolute, no
- *      backslash, no ".."; "." and "//" are collapsed; components up to 255 bytes, paths up to 1024.  Type bits: none, S_IFREG, or S_IFDIR with a final
- *      slash, size 0 and checksum 0.  One name twice, or a file that is also a directory: refused.
- *   7. A member inflates to exactly its size and consumes exactly its data, and its CRC-32 matches.
+ *   6. Names: UTF-8 (flag bit 11) or ASCII; no control, format, surrogate or private characters and no noncharacters (Unicode's
+ *      categories Cc, Cf, Cs, Co; which others are unassigned depends on the version of Unicode, so those pass); not
+ *      absolute, no backslash, no ".."; "." and "//" are collapsed; components up to 255 bytes, paths up to 1024.  Type
+ *      bits: none or S_IFREG; a final slash, and only that, makes a directory (with or without S_IFDIR): size 0, checksum 0 and no
+ *      data to speak of.  One name twice, or a file that is also a directory: refused.
+ *   7. A member inflates to exactly its size and consumes exactly its data, and its CRC-32 matches.  No member claims more
+ *      than deflate can express, 1032 bytes for one.
  *   8. No more than ARCHIVE_MEMBERS_MAX members.  What they unpack to: see archive_check_size().
  *
  * Reading is by pread: a file that shrinks meanwhile is an error, never a signal.
@@ -40,7 +43,9 @@ struct archive_member {
         uint64_t stored_size;    /* bytes in the archive */
         uint64_t size;           /* bytes unpacked */
         uint64_t data_offset;    /* of its data; valid after archive_check_local */
-        uint64_t header_offset;
+        uint64_t header_offset;  /* of its local header */
+        uint64_t end_offset;     /* where the next member, or the directory, begins */
+        size_t directory_offset; /* of its header in archive.directory */
 };
 
 struct archive {
@@ -50,6 +55,7 @@ struct archive {
         size_t count;
         char *directory;                /* the raw directory and end records, for the key */
         size_t directory_size;
+        uint64_t directory_start;       /* where it begins in the file */
         bool padded;                    /* NUL bytes after the end record */
         char *names;                    /* storage of the members' names */
 };
@@ -72,8 +78,9 @@ int archive_check_size(const struct archive *a, uint64_t limit, struct errtext *
 /* The index of the member with that exact name, or -ENOENT. */
 int archive_find(const struct archive *a, const char *name, size_t *ret);
 
-/* Unpacks one member, piece by piece: SINK gets consecutive pieces (at most 256 KiB each) and may fail with its own -errno,
- * which is returned.  -EBADMSG: rule 7.  Memory: fixed. */
+/* Unpacks one member, piece by piece: SINK gets consecutive pieces (at most 256 KiB each; none for an empty member) and may
+ * fail with its own -errno, which is returned.  -EBADMSG: rule 7; what SINK got until then is not to be believed.
+ * Memory: fixed.  Before archive_check_local it checks the local header of this one member. */
 int archive_extract(const struct archive *a, size_t member, int (*sink)(const void *data, size_t len, void *user),
                     void *user, struct errtext *err);
 

@@ -34,7 +34,9 @@ struct wheel {
         struct wheel_target *targets; /* sorted by path (bytes); RECORD is not among them */
         size_t target_count;
         uint8_t key[SHA256_SIZE];     /* the fast-path key */
-        struct buf warnings;          /* lines: RECORD rows without a file, files without a row, weak hashes, minor version */
+        bool record_disagrees;        /* a row without a file, a file without a row, a weak hash, or another size than the file's */
+        struct buf warnings;          /* lines: what made RECORD disagree, NUL padding, minor version */
+        struct buf record;            /* RECORD as it lies in the archive */
 };
 
 /* Opens the archive, finds RECORD and computes the key; checks no more than archive_open does: the fast path. */
