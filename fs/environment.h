@@ -10,7 +10,7 @@
  *     time <ns since the epoch>          of the commit; strictly increasing, in steps of 1 ms or more
  *     store <id, 32 hex> <path>
  *     umask <octal>
- *     python <3.12>                      the X.Y of lib/pythonX.Y
+ *     python <3.12>                      the X.Y of lib/pythonX.Y; 3.13t where threads are free
  *     site <lib/python3.12/site-packages>  relative to the venv
  *     next <slot number>
  *     slot <number> <image, 64 hex> <time> <flags> <name> <version> <archive, 64 hex> <wheel file name> <url or ->

@@ -181,7 +181,7 @@ static int read_version(const struct reader *r, size_t word, char **ret)
         if (!major || s[major] != '.')
                 return bad(r, "a Python version such as 3.12 is expected");
         minor = strspn(s + major + 1, "0123456789");
-        if (!minor || s[major + 1 + minor])
+        if (!minor || (s[major + 1 + minor] && strcmp(s + major + 1 + minor, "t")))
                 return bad(r, "a Python version such as 3.12 is expected");
         *ret = steal_ptr(s);
         return 0;
