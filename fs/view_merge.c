@@ -1,0 +1,505 @@
+/* view_merge.c: the directories that more than one provider shares, merged when a view is made.
+ *
+ * Starting at the root, the names that all providers of a directory give are collected as claims, sorted, and each name's claims are
+ * resolved in the order of the slots: the later file wins, directories add up.  Only a directory that several provide, that has a `dir`
+ * row, or that gets generated files is followed further; every other one is its provider's own. */
+#include "fs/view_private.h"
+
+#include <stdio.h>
+
+struct claim {
+        uint64_t cookie;
+        struct span name;
+        uint32_t order;   /* 0: the base or the view itself; else 1 + index of the slot */
+        uint32_t entry;   /* of the slot's image */
+        uint64_t id;
+        mode_t type;
+};
+
+struct claims {
+        struct claim *list;
+        size_t count;
+        size_t cap;
+};
+
+static int add_claim(struct claims *c, struct claim claim)
+{
+        if (c->count == c->cap) {
+                size_t cap = c->cap ? 2 * c->cap : 32;
+                struct claim *more = realloc(c->list, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                c->list = more;
+                c->cap = cap;
+        }
+        c->list[c->count++] = claim;
+        return 0;
+}
+
+static int compare_names(struct span a, struct span b)
+{
+        size_t n = a.len < b.len ? a.len : b.len;
+        int r = memcmp(a.data, b.data, n);
+
+        return r ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_claims(const void *x, const void *y)
+{
+        const struct claim *a = x, *b = y;
+        int r;
+
+        if (a->cookie != b->cookie)
+                return a->cookie < b->cookie ? -1 : 1;
+        r = compare_names(a->name, b->name);
+        if (r)
+                return r;
+        if (a->order != b->order)
+                return a->order < b->order ? -1 : 1;
+        /* A generated file hides one of the same slot's image. */
+        return (a->id > b->id) - (a->id < b->id);
+}
+
+void merged_dir_free(struct merged_dir *d)
+{
+        if (!d)
+                return;
+        for (size_t i = 0; i < d->name_count; i++)
+                free(d->names[i]);
+        free(d->names);
+        free(d->path);
+        free(d->providers);
+        free(d->entries);
+        free(d);
+}
+
+static const struct dir_row *find_row(const struct environment *e, const char *path)
+{
+        size_t low = 0, high = e->dir_count;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                int r = strcmp(path, e->dirs[mid].path);
+
+                if (r == 0)
+                        return &e->dirs[mid];
+                if (r < 0)
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        return NULL;
+}
+
+/* Collecting claims -------------------------------------------------------------------------------------------- */
+
+struct base_claims {
+        struct merged_dir *dir;
+        struct claims *claims;
+};
+
+static int claim_base_name(const char *name, mode_t type, void *user)
+{
+        struct base_claims *b = user;
+        struct merged_dir *d = b->dir;
+        char **more, *copy;
+
+        if (d->id == NODE_ROOT && (strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0))
+                return 0;
+        more = realloc(d->names, (d->name_count + 1) * sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        d->names = more;
+        copy = strdup(name);
+        if (!copy)
+                return -ENOMEM;
+        d->names[d->name_count++] = copy;
+        return add_claim(b->claims, (struct claim){ image_cookie(copy, strlen(copy)), span_of(copy), 0, NO_ENTRY, 0, type });
+}
+
+static int claim_generated(const struct view_slot *s, uint32_t order, struct claims *c)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < s->slot->file_count && r == 0; i++) {
+                const char *name = s->slot->files[i].name;
+
+                r = add_claim(c, (struct claim){ image_cookie(name, strlen(name)), span_of(name), order, NO_ENTRY,
+                                                 slot_id(s, 0) | ID_GENERATED | i, S_IFREG });
+        }
+        return r;
+}
+
+static int claim_provider(const struct view *v, struct provider p, struct claims *c)
+{
+        const struct view_slot *s = &v->slots[p.slot];
+        struct image_entry dir = image_entry(s->image, p.entry);
+        int r = 0;
+
+        for (uint32_t i = 0; i < dir.children && r == 0; i++) {
+                struct image_entry e = image_entry(s->image, dir.first_child + i);
+
+                r = add_claim(c, (struct claim){ e.cookie, e.name, p.slot + 1, e.number, slot_id(s, e.number),
+                                                 e.type == IMAGE_DIR ? S_IFDIR : S_IFREG });
+        }
+        if (r == 0 && p.entry == s->dist_info)
+                r = claim_generated(s, p.slot + 1, c);
+        return r;
+}
+
+static int collect_claims(const struct view *v, struct merged_dir *d, struct claims *c)
+{
+        struct base_claims b = { d, c };
+        int r = 0;
+
+        if (d->id == NODE_DATA) {
+                for (size_t i = 0; i < d->provider_count && r == 0; i++) {
+                        const struct view_slot *s = &v->slots[d->providers[i].slot];
+                        uint32_t entry = d->providers[i].entry;
+                        const char *name = entry == s->roots[ROOT_DATA] ? "data" : "headers";
+
+                        r = add_claim(c, (struct claim){ image_cookie(name, strlen(name)), span_of(name),
+                                                         d->providers[i].slot + 1, entry, slot_id(s, entry), S_IFDIR });
+                }
+                return r;
+        }
+        if (d->in_base)
+                r = base_list(v->base, v->hidden, d->path, claim_base_name, &b);
+        for (size_t i = 0; i < d->provider_count && r == 0; i++)
+                r = claim_provider(v, d->providers[i], c);
+        if (r == 0 && d->id == NODE_ROOT)
+                r = add_claim(c, (struct claim){ image_cookie(ENVIRONMENT_DIR, strlen(ENVIRONMENT_DIR)),
+                                                 span_of(ENVIRONMENT_DIR), 0, NO_ENTRY, NODE_MARKER, S_IFREG });
+        return r;
+}
+
+/* Resolving names ---------------------------------------------------------------------------------------------- */
+
+static int add_conflict(struct view *v, const char *path, uint64_t loser, uint64_t winner)
+{
+        if (v->conflict_count == v->conflict_cap) {
+                size_t cap = v->conflict_cap ? 2 * v->conflict_cap : 16;
+                struct merged_conflict *more = realloc(v->conflicts, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                v->conflicts = more;
+                v->conflict_cap = cap;
+        }
+        char *copy = strdup(path);
+
+        if (!copy)
+                return -ENOMEM;
+        v->conflicts[v->conflict_count++] = (struct merged_conflict){ loser, winner, copy };
+        return 0;
+}
+
+static int add_entry(struct merged_dir *d, struct merged_entry e)
+{
+        if (d->count == d->cap) {
+                size_t cap = d->cap ? 2 * d->cap : 8;
+                struct merged_entry *more = realloc(d->entries, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                d->entries = more;
+                d->cap = cap;
+        }
+        d->entries[d->count++] = e;
+        if (S_ISDIR(e.type))
+                d->subdirs++;
+        return 0;
+}
+
+static int merge_dir(struct view *v, struct merged_dir *d);
+
+/* What a name's claims come to: the winning file, or the providers of a directory. */
+struct resolved {
+        const struct claim *file;
+        struct provider *providers;
+        size_t count;
+        bool in_base;
+};
+
+static int base_id(struct view *v, const char *path, uint64_t *ret)
+{
+        return base_number(v->base, path, strlen(path), ret);
+}
+
+/* A claim's id; the base's are numbered only now, when they are shown. */
+static int claim_id(struct view *v, const struct claim *c, const char *path, uint64_t *ret)
+{
+        if (c->id) {
+                *ret = c->id;
+                return 0;
+        }
+        return base_id(v, path, ret);
+}
+
+static int note_conflict(struct view *v, const struct claim *loser, const struct claim *winner, const char *path)
+{
+        uint64_t a = 0, b = 0;
+        int r;
+
+        if (loser->order == winner->order)
+                return 0;
+        r = claim_id(v, loser, path, &a);
+        if (r == 0)
+                r = claim_id(v, winner, path, &b);
+        return r < 0 ? r : add_conflict(v, path, a, b);
+}
+
+static int resolve(struct view *v, const struct claim *c, size_t n, const char *path, struct resolved *out)
+{
+        const struct claim *last_dir = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < n && r == 0; i++) {
+                if (!S_ISDIR(c[i].type)) {
+                        if (out->file || last_dir)
+                                r = note_conflict(v, out->file ? out->file : last_dir, &c[i], path);
+                        out->file = &c[i];
+                        out->count = 0;
+                        out->in_base = false;
+                        last_dir = NULL;
+                        continue;
+                }
+                if (out->file)
+                        r = note_conflict(v, out->file, &c[i], path);
+                out->file = NULL;
+                last_dir = &c[i];
+                if (c[i].order == 0)
+                        out->in_base = true;
+                else
+                        out->providers[out->count++] = (struct provider){ c[i].order - 1, c[i].entry };
+        }
+        return r;
+}
+
+static int add_dir(struct view *v, struct merged_dir *d)
+{
+        if (v->dir_count == v->dir_cap) {
+                size_t cap = v->dir_cap ? 2 * v->dir_cap : 32;
+                struct merged_dir **more = realloc(v->dirs, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                v->dirs = more;
+                v->dir_cap = cap;
+        }
+        v->dirs[v->dir_count++] = d;
+        return 0;
+}
+
+static uint64_t providers_time(const struct view *v, const struct merged_dir *d, const struct dir_row *row)
+{
+        uint64_t time = row ? row->time : 0;
+        struct stat st;
+
+        for (size_t i = 0; i < d->provider_count; i++)
+                if (v->slots[d->providers[i].slot].time > time)
+                        time = v->slots[d->providers[i].slot].time;
+        if (d->in_base && base_stat(v->base, v->hidden, d->path, strlen(d->path), &st) == 0) {
+                uint64_t base = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+
+                if (base > time)
+                        time = base;
+        }
+        return time;
+}
+
+/* A merged directory of its own below D; PROVIDERS are copied. */
+static int merge_child(struct view *v, const struct merged_dir *parent, const char *path, const struct resolved *res,
+                       const struct dir_row *row, uint64_t *ret_id)
+{
+        struct merged_dir *d = calloc(1, sizeof(*d));
+        int r = 0;
+
+        if (!d)
+                return -ENOMEM;
+        d->parent = parent->id;
+        d->path = strdup(path);
+        d->in_base = res->in_base;
+        d->providers = calloc(res->count ? res->count : 1, sizeof(*d->providers));
+        if (!d->path || !d->providers) {
+                merged_dir_free(d);
+                return -ENOMEM;
+        }
+        memcpy(d->providers, res->providers, res->count * sizeof(*d->providers));
+        d->provider_count = res->count;
+        if (row && row->id)
+                d->id = row->id;
+        else if (d->in_base)
+                r = base_id(v, path, &d->id);
+        else
+                d->id = slot_id(&v->slots[d->providers[0].slot], d->providers[0].entry);
+        if (r == 0)
+                r = add_dir(v, d);
+        if (r < 0) {
+                merged_dir_free(d);
+                return r;
+        }
+        d->time = providers_time(v, d, row);
+        *ret_id = d->id;
+        return merge_dir(v, d);
+}
+
+static bool has_generated(const struct view *v, const struct resolved *res)
+{
+        for (size_t i = 0; i < res->count; i++)
+                if (v->slots[res->providers[i].slot].dist_info == res->providers[i].entry)
+                        return true;
+        return false;
+}
+
+/* One name with all its claims. */
+static int merge_name(struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
+{
+        cleanup_buf struct buf path = { 0 };
+        cleanup_free struct provider *providers = calloc(n, sizeof(*providers));
+        struct resolved res = { NULL, providers, 0, false };
+        struct merged_entry entry = { c[0].cookie, c[0].name, 0, S_IFDIR, UINT32_MAX };
+        const struct dir_row *row;
+        int r;
+
+        if (!providers)
+                return -ENOMEM;
+        r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
+        if (r == 0)
+                r = resolve(v, c, n, path.data, &res);
+        if (r < 0)
+                return r;
+        if (res.file) {
+                entry.type = res.file->type;
+                entry.name = res.file->name;
+                entry.slot = res.file->order ? res.file->order - 1 : UINT32_MAX;
+                r = claim_id(v, res.file, path.data, &entry.id);
+                return r < 0 ? r : add_entry(d, entry);
+        }
+        row = find_row(v->environment, path.data);
+        if (row || res.count + res.in_base > 1 || has_generated(v, &res))
+                r = merge_child(v, d, path.data, &res, row, &entry.id);
+        else if (res.in_base)
+                r = base_id(v, path.data, &entry.id);
+        else
+                entry.id = slot_id(&v->slots[providers[0].slot], providers[0].entry);
+        return r < 0 ? r : add_entry(d, entry);
+}
+
+static int merge_dir(struct view *v, struct merged_dir *d)
+{
+        struct claims c = { 0 };
+        int r = collect_claims(v, d, &c);
+
+        if (r == 0 && c.count)
+                qsort(c.list, c.count, sizeof(*c.list), compare_claims);
+        for (size_t i = 0, n; i < c.count && r == 0; i += n) {
+                for (n = 1; i + n < c.count; n++)
+                        if (c.list[i + n].cookie != c.list[i].cookie || compare_names(c.list[i + n].name, c.list[i].name) != 0)
+                                break;
+                r = merge_name(v, d, &c.list[i], n);
+        }
+        free(c.list);
+        return r;
+}
+
+/* The two fixed directories ------------------------------------------------------------------------------------ */
+
+static int fixed_dir(struct view *v, uint64_t id, const char *path, enum view_root first, enum view_root last)
+{
+        struct merged_dir *d = calloc(1, sizeof(*d));
+        uint64_t base = (uint64_t)v->base_time.tv_sec * 1000000000u + (uint64_t)v->base_time.tv_nsec;
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        d->id = id;
+        d->parent = NODE_ROOT;
+        d->path = strdup(path);
+        d->in_base = id == NODE_ROOT && v->base;
+        d->providers = calloc(2 * v->slot_count + 1, sizeof(*d->providers));
+        r = d->path && d->providers ? add_dir(v, d) : -ENOMEM;
+        if (r < 0) {
+                merged_dir_free(d);
+                return r;
+        }
+        for (uint32_t i = 0; i < v->slot_count; i++)
+                for (enum view_root root = first; root <= last && !v->slots[i].retired; root++)
+                        if (v->slots[i].roots[root] != NO_ENTRY)
+                                d->providers[d->provider_count++] = (struct provider){ i, v->slots[i].roots[root] };
+        d->time = providers_time(v, d, find_row(v->environment, path));
+        if (d->time < base)
+                d->time = base;
+        /* Python compares the time of the folder before and after the mount, as a float: a millisecond shows. */
+        if (d->time == base)
+                d->time += 1000000;
+        return merge_dir(v, d);
+}
+
+static int index_dirs(struct view *v)
+{
+        size_t size = 16;
+
+        while (size < 2 * v->dir_count + 2)
+                size *= 2;
+        v->by_id = calloc(size, sizeof(*v->by_id));
+        if (!v->by_id)
+                return -ENOMEM;
+        v->by_id_size = size;
+        for (size_t i = 0; i < v->dir_count; i++) {
+                uint64_t at = v->dirs[i]->id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+
+                while (v->by_id[at & (size - 1)])
+                        at++;
+                v->by_id[at & (size - 1)] = (uint32_t)i + 1;
+        }
+        return 0;
+}
+
+int view_merge(struct view *v, struct errtext *err)
+{
+        char why[128];
+        int r = fixed_dir(v, NODE_ROOT, "", ROOT_SITE, ROOT_SITE);
+
+        if (r == 0)
+                r = fixed_dir(v, NODE_DATA, DATA_DIR, ROOT_DATA, ROOT_HEADERS);
+        if (r == 0)
+                r = index_dirs(v);
+        if (r < 0)
+                return errtext_set(err, r, "cannot merge the packages: %s", errno_name(r, why));
+        return 0;
+}
+
+const struct merged_dir *view_merged(const struct view *v, uint64_t id)
+{
+        uint64_t at = id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+
+        for (;; at++) {
+                uint32_t n = v->by_id[at & (v->by_id_size - 1)];
+
+                if (n == 0)
+                        return NULL;
+                if (v->dirs[n - 1]->id == id)
+                        return v->dirs[n - 1];
+        }
+}
+
+const struct merged_entry *merged_find(const struct merged_dir *d, const char *name, size_t len)
+{
+        uint64_t cookie = image_cookie(name, len);
+        size_t low = 0, high = d->count;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (d->entries[mid].cookie < cookie)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        for (; low < d->count && d->entries[low].cookie == cookie; low++)
+                if (d->entries[low].name.len == len && memcmp(d->entries[low].name.data, name, len) == 0)
+                        return &d->entries[low];
+        return NULL;
+}

@@ -1,0 +1,118 @@
+/* view_private.h: what the files of the view share; nobody else includes it. */
+#ifndef FUSEPKG_VIEW_PRIVATE_H
+#define FUSEPKG_VIEW_PRIVATE_H
+
+#include "fs/view.h"
+
+#include <pthread.h>
+
+enum {
+        ID_SLOT_SHIFT = 32,
+        NO_ENTRY = UINT32_MAX,
+};
+
+#define MARKER_TEXT "This folder is a mount of fusepkg. `fusepkg status` tells more, `fusepkg umount` ends it.\n"
+
+#define ID_GENERATED UINT64_C(0x80000000)
+
+/* Which part of an image a mounted directory shows. */
+enum view_root {
+        ROOT_SITE,
+        ROOT_DATA,
+        ROOT_HEADERS,
+        ROOTS,
+};
+
+/* A slot as this view works with it.  Those that left are kept (retired) for who still holds their files open. */
+struct view_slot {
+        uint32_t number;
+        bool retired;
+        uint64_t time;
+        const struct image *image;
+        const struct slot *slot;   /* of the view's environment, or `kept` */
+        struct slot *kept;         /* owned copy, retired slots only */
+        uint32_t roots[ROOTS];     /* entries of the image, NO_ENTRY when absent */
+        uint32_t dist_info;        /* entry of site/<dist-info> */
+};
+
+/* One name of a merged directory. */
+struct merged_entry {
+        uint64_t cookie;
+        struct span name;  /* of an image, a slot's generated file, or the directory's own `names` */
+        uint64_t id;
+        mode_t type;
+        uint32_t slot;     /* index into view->slots of who shows it; UINT32_MAX: the base or the view itself */
+};
+
+/* Two slots claim one name, and the later shows it. */
+struct merged_conflict {
+        uint64_t loser;    /* ids */
+        uint64_t winner;
+        char *path;
+};
+
+struct provider {
+        uint32_t slot;     /* index into view->slots */
+        uint32_t entry;
+};
+
+/* A directory with more than one provider, with generated files, or with a pinned id. */
+struct merged_dir {
+        uint64_t id;
+        uint64_t parent;
+        uint64_t time;     /* ns */
+        char *path;        /* as mounted; "" is the root */
+        bool in_base;
+        struct provider *providers; /* by slot, lowest first */
+        size_t provider_count;
+        struct merged_entry *entries; /* by cookie, then name */
+        size_t count;
+        size_t cap;
+        uint32_t subdirs;  /* listed ones */
+        char **names;      /* of the base's entries */
+        size_t name_count;
+};
+
+struct view {
+        struct environment *environment;
+        struct image_pool *pool;
+        struct base *base;
+        struct hidden *hidden;
+        int state_fd;
+        uid_t uid;
+        gid_t gid;
+        int64_t marker_time;        /* seconds */
+        struct timespec base_time;  /* the bare folder's */
+        struct view_slot *slots;    /* by number, retired ones among them */
+        size_t slot_count;
+        struct merged_dir **dirs;   /* the root first */
+        size_t dir_count;
+        size_t dir_cap;
+        uint32_t *by_id;            /* open addressing; index + 1 */
+        size_t by_id_size;
+        struct merged_conflict *conflicts;
+        size_t conflict_count;
+        size_t conflict_cap;
+
+        /* The RECORD that was read last, as it is read in pieces. */
+        pthread_mutex_t record_lock;
+        uint64_t record_id;         /* guarded by record_lock, as the next */
+        struct buf record;
+};
+
+static inline uint64_t slot_id(const struct view_slot *s, uint32_t entry)
+{
+        return (uint64_t)s->number << ID_SLOT_SHIFT | entry;
+}
+
+const struct merged_dir *view_merged(const struct view *v, uint64_t id);
+const struct merged_entry *merged_find(const struct merged_dir *d, const char *name, size_t len);
+/* NULL when no slot has that number. */
+const struct view_slot *view_slot_of(const struct view *v, uint64_t id);
+const struct generated_file *view_generated(const struct view *v, uint64_t id);
+
+/* Builds all merged directories; view_merge.c. */
+int view_merge(struct view *v, struct errtext *err);
+void merged_dir_free(struct merged_dir *d);
+
+#endif
