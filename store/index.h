@@ -21,7 +21,8 @@
 
 struct index;
 
-/* With a store opened STORE_READ the database is only read; a missing one is then taken for empty. */
+/* With a store opened STORE_READ the database is only read; a missing or damaged one is then rebuilt in memory.
+ * The store is borrowed.  -ENOTSUP: made by a newer fusepkg. */
 int index_open(const struct store *s, struct index **ret, struct errtext *err);
 void index_close(struct index *x);
 

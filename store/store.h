@@ -50,6 +50,11 @@ int store_open_image_file(const struct store *s, const uint8_t id[SHA256_SIZE]);
 void store_object_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 void store_image_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 
+/* Calls FN for each file below objects/ or images/, in no order: NAME is relative to the store, ID is NULL for what is not
+ * named like anything of ours.  Stops when FN returns non-zero, and returns that. */
+int store_each_object(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user);
+int store_each_image(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user);
+
 /* What root makes in another user's store must become that user's, or it locks them out. */
 void store_give_to_owner(const struct store *s, int fd);
 

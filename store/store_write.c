@@ -1,4 +1,4 @@
-/* The writing half of store.h: locks, staging folders, publishing.  A mount never links it. */
+/* The half of store.h that a mount never needs: locks, staging folders, publishing, and walking. */
 #include "store/store.h"
 
 #include "store/files.h"
@@ -35,9 +35,31 @@ int store_lock_key(const struct store *s, const uint8_t key[SHA256_SIZE], bool w
         return steal_fd(&fd);
 }
 
-/* A living ingest holds a lock on its folder: what can be locked is litter. */
-static void clear_one(const struct store *s, const char *name)
+/* Calls VISIT for each name in the directory FD but "." and "..". */
+static int each_name(int fd, int (*visit)(const char *name, void *user), void *user)
 {
+        int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+        struct dirent *e;
+
+        if (!dir) {
+                r = -errno;
+                cleanup_close_(&copy);
+                return r;
+        }
+        while (r == 0 && (errno = 0, e = readdir(dir)))
+                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                        r = visit(e->d_name, user);
+        if (r == 0)
+                r = -errno;
+        closedir(dir);
+        return r;
+}
+
+/* A living ingest holds a lock on its folder: what can be locked is litter. */
+static int clear_one(const char *name, void *user)
+{
+        const struct store *s = user;
         cleanup_close int fd = file_open_beneath(s->staging_fd, name, O_RDONLY | O_NONBLOCK, 0);
 
         if (fd == -ELOOP)
@@ -45,28 +67,10 @@ static void clear_one(const struct store *s, const char *name)
         /* What cannot be removed is left to the next run: it harms nobody. */
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
                 dir_remove_tree(s->staging_fd, name);
-}
-
-static int clear_staging(const struct store *s)
-{
-        int fd = openat(s->staging_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        struct dirent *e;
-
-        if (!dir) {
-                int r = -errno;
-
-                cleanup_close_(&fd);
-                return r;
-        }
-        while ((e = readdir(dir)))
-                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-                        clear_one(s, e->d_name);
-        closedir(dir);
         return 0;
 }
 
-/* Makes and locks one folder.  Between the two, somebody's clear_staging may take it for dead: then the lock is
+/* Makes and locks one folder.  Between the two, somebody's clear_one() may take it for dead: then the lock is
  * refused, or the folder gone once we have it; both are -EAGAIN. */
 static int make_staging(const struct store *s, struct staging *ret)
 {
@@ -104,7 +108,7 @@ int store_staging_open(const struct store *s, struct staging *ret, struct errtex
 
         if (s->staging_fd < 0)
                 return errtext_set(err, -EROFS, "the store '%s' was opened for reading only", s->path);
-        r = clear_staging(s);
+        r = each_name(s->staging_fd, clear_one, (void *)s);
         if (r == 0)
                 r = -EAGAIN;
         for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++)
@@ -171,4 +175,67 @@ int store_publish_image(const struct store *s, const struct staging *g, const ch
                         const uint8_t id[SHA256_SIZE])
 {
         return publish(s, s->images_fd, g, name, id);
+}
+
+struct walk {
+        const char *folder;
+        int (*fn)(const char *name, const uint8_t *id, void *user);
+        void *user;
+};
+
+struct shard_walk {
+        const struct walk *walk;
+        const char *shard;
+        int fd; /* of the folder that holds the shard */
+};
+
+static bool is_lower_hex(const char *name, size_t len)
+{
+        return strlen(name) == len && strspn(name, "0123456789abcdef") == len;
+}
+
+static int visit_file(const char *name, void *user)
+{
+        const struct shard_walk *w = user;
+        uint8_t id[SHA256_SIZE];
+        char path[600];
+        bool ours = is_lower_hex(name, 2 * SHA256_SIZE) && strncmp(name, w->shard, 2) == 0 &&
+                    hex_decode(name, 2 * SHA256_SIZE, id, sizeof id) == 0;
+
+        snprintf(path, sizeof path, "%s/%s/%s", w->walk->folder, w->shard, name);
+        return w->walk->fn(path, ours ? id : NULL, w->walk->user);
+}
+
+static int visit_shard(const char *name, void *user)
+{
+        struct shard_walk *w = user;
+        char path[600];
+
+        if (is_lower_hex(name, 2)) {
+                cleanup_close int fd = file_open_beneath(w->fd, name, O_RDONLY | O_DIRECTORY, 0);
+
+                w->shard = name;
+                if (fd >= 0)
+                        return each_name(fd, visit_file, w);
+                if (fd != -ENOTDIR && fd != -ELOOP)
+                        return fd == -ENOENT ? 0 : fd;
+        }
+        snprintf(path, sizeof path, "%s/%s", w->walk->folder, name);
+        return w->walk->fn(path, NULL, w->walk->user);
+}
+
+int store_each_object(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user)
+{
+        const struct walk w = { "objects", fn, user };
+        struct shard_walk sw = { &w, NULL, s->objects_fd };
+
+        return each_name(s->objects_fd, visit_shard, &sw);
+}
+
+int store_each_image(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user)
+{
+        const struct walk w = { "images", fn, user };
+        struct shard_walk sw = { &w, NULL, s->images_fd };
+
+        return each_name(s->images_fd, visit_shard, &sw);
 }

@@ -1,0 +1,54 @@
+/* index_private.h: what index.c (asking and changing) and index_open.c (opening, making, rebuilding) share. */
+#ifndef FUSEPKG_INDEX_PRIVATE_H
+#define FUSEPKG_INDEX_PRIVATE_H
+
+#include "store/index.h"
+
+#include <sqlite3.h>
+
+enum index_statement {
+        INDEX_BEGIN,
+        INDEX_COMMIT,
+        INDEX_ROLLBACK,
+        INDEX_PUT_IMAGE,
+        INDEX_PUT_OBJECT,
+        INDEX_PUT_ARCHIVE,
+        INDEX_PUT_KEY,
+        INDEX_FIND_KEY,
+        INDEX_FIND_ARCHIVE,
+        INDEX_DROP_IMAGE,
+        INDEX_DROP_OBJECTS,
+        INDEX_DROP_ARCHIVES,
+        INDEX_DROP_KEYS,
+        INDEX_TOUCH,
+        INDEX_EACH_IMAGE,
+        INDEX_PUT_LEASE,
+        INDEX_DROP_LEASE,
+        INDEX_EACH_LEASE,
+        INDEX_UNSETTLED,
+        INDEX_WAITING,
+        INDEX_SETTLE,
+        INDEX_STATEMENTS
+};
+
+enum {
+        INDEX_BOOT_SIZE = 40,
+};
+
+struct index {
+        const struct store *store; /* borrowed */
+        sqlite3 *db;
+        bool read_only;
+        bool damaged;              /* found so while in use: set aside when closed */
+        char boot[INDEX_BOOT_SIZE];
+        sqlite3_stmt *statements[INDEX_STATEMENTS]; /* prepared when first needed */
+};
+
+/* -errno for a result of SQLite; notes damage. */
+int index_failed(struct index *x, int rc);
+/* Runs SQL without results. */
+int index_execute(struct index *x, const char *sql);
+/* The rows of one image, in a transaction of the caller's.  BOOT as in index.h. */
+int index_put_image(struct index *x, const struct image *img, const char *filename, const char *boot);
+
+#endif
