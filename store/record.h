@@ -7,7 +7,7 @@
 #include "store/buf.h"
 
 struct record_row {
-        char *path;                  /* unquoted, otherwise as written */
+        char *path;                  /* unquoted, otherwise as written; belongs to the record */
         bool has_hash;
         bool has_sha256;             /* else it names another algorithm or none */
         uint8_t sha256[SHA256_SIZE];
@@ -18,6 +18,7 @@ struct record_row {
 struct record {
         struct record_row *rows;     /* as written, in order */
         size_t count;
+        char *text;                  /* storage of the paths */
 };
 
 /* Refuses (-EBADMSG) bytes that are not UTF-8, NUL, rows of more than three columns, broken quoting, broken hashes and sizes. Rows of one
@@ -28,7 +29,8 @@ void record_release(struct record *r);
 /* Appends "path,sha256=<urlsafe base64, no padding>,size\n", quoting the path where CSV needs it.  SHA256 may be NULL: both fields empty. */
 int record_add_row(struct buf *b, const char *path, const uint8_t sha256[SHA256_SIZE], uint64_t size);
 
-/* Merges two runs of rows, each sorted by unquoted path (bytes), into one; a row of B replaces an equal path of A. */
+/* Merges two runs of rows, each sorted by unquoted path (bytes), into one; a row of B replaces an equal path of A.
+ * -EBADMSG when one of them is no RECORD. */
 int record_merge(const char *a, size_t a_len, const char *b, size_t b_len, struct buf *ret);
 
 #endif
