@@ -1,0 +1,287 @@
+/* mount_main.c: fusepkg-mount, which serves one environment at one site-packages; control.h says how it is started.
+ *
+ * Order: both folders are opened, then the lock is taken, then the environment, its store and the base are loaded, and only then anything is
+ * mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with the process) and at
+ * worst a dead mount, which the next command detaches. */
+#include "fs/mount_session.h"
+#include "fs/owner.h"
+#include "fs/prime.h"
+#include "store/files.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/statfs.h>
+
+enum { FUSE_MAGIC = 0x65735546 };
+
+struct arguments {
+        const char *site;
+        const char *state;
+        int ready_fd;
+        bool foreground;
+        bool allow_other;
+};
+
+static int usage(void)
+{
+        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] --site DIR --state DIR\n");
+        return 2;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+        static const struct option options[] = {
+                { "foreground", no_argument, NULL, 'f' }, { "allow-other", no_argument, NULL, 'o' },
+                { "ready-fd", required_argument, NULL, 'r' }, { "site", required_argument, NULL, 's' },
+                { "state", required_argument, NULL, 't' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
+        };
+        int c;
+
+        *ret = (struct arguments){ .ready_fd = -1 };
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                switch (c) {
+                case 'f':
+                        ret->foreground = true;
+                        break;
+                case 'o':
+                        ret->allow_other = true;
+                        break;
+                case 'r':
+                        ret->ready_fd = atoi(optarg);
+                        break;
+                case 's':
+                        ret->site = optarg;
+                        break;
+                case 't':
+                        ret->state = optarg;
+                        break;
+                case 'V':
+                        printf("fusepkg-mount %s, libfuse %s\n", FUSEPKG_VERSION, fuse_pkgversion());
+                        exit(0);
+                default:
+                        return -EINVAL;
+                }
+        }
+        return ret->site && ret->state && optind == argc ? 0 : -EINVAL;
+}
+
+/* Leaves the starter: no descriptor of it, no working directory, no session. */
+static int leave_starter(const struct arguments *a)
+{
+        cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        pid_t pid;
+
+        if (null < 0)
+                return -errno;
+        if (a->ready_fd > 2)
+                fcntl(a->ready_fd, F_SETFD, FD_CLOEXEC);
+        if (!a->foreground) {
+                pid = fork();
+                if (pid < 0)
+                        return -errno;
+                if (pid > 0)
+                        _exit(0);
+                setsid();
+                for (int fd = 0; fd <= 2; fd++)
+                        dup2(null, fd);
+        }
+        /* Everything above 2 but the pipe. */
+        for (int fd = 3, last = a->ready_fd > 2 ? a->ready_fd : 2; fd < last; fd++)
+                close(fd);
+        close_range((unsigned)(a->ready_fd > 2 ? a->ready_fd : 2) + 1, ~0U, 0);
+        null = -1;
+        return chdir("/") < 0 ? -errno : 0;
+}
+
+static void say_ready(struct arguments *a, const char *line)
+{
+        if (a->ready_fd < 0)
+                return;
+        file_write_full(a->ready_fd, line, strlen(line));
+        close(a->ready_fd);
+        a->ready_fd = -1;
+}
+
+static int open_folders(const struct arguments *a, int *ret_site, int *ret_state, struct errtext *err)
+{
+        cleanup_close int site = open(a->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cleanup_close int state = open(a->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct statfs st;
+        char why[128];
+
+        if (site < 0 || fstatfs(site, &st) < 0)
+                return errtext_set(err, -errno, "cannot open '%s': %s", a->site, errno_name(-errno, why));
+        if (state < 0)
+                return errtext_set(err, -errno, "cannot open '%s': %s", a->state, errno_name(-errno, why));
+        if (st.f_type == FUSE_MAGIC && faccessat(site, ENVIRONMENT_DIR, F_OK, 0) == 0)
+                return errtext_set(err, -EBUSY, "'%s' is mounted already", a->site);
+        *ret_site = steal_fd(&site);
+        *ret_state = steal_fd(&state);
+        return 0;
+}
+
+static int load(struct server *s, int site_fd, struct errtext *err)
+{
+        struct environment *e = NULL;
+        struct view_ref *ref = calloc(1, sizeof(*ref));
+        cleanup_close int site = site_fd;
+        int numbers, r = ref ? environment_load(s->state_fd, &e, err) : -ENOMEM;
+
+        if (r == 0)
+                r = store_open(e->store_path, STORE_READ, &s->store, err);
+        if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
+                r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
+                                s->store->id, e->store_id);
+        if (r == 0)
+                r = image_pool_new(s->store, &s->pool);
+        if (r == 0) {
+                numbers = file_open_beneath(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
+                r = base_new(steal_fd(&site), numbers < 0 ? -1 : numbers, &s->base, err);
+        }
+        if (r == 0)
+                r = view_new(e, s->pool, s->base, s->state_fd, NULL, &ref->view, err);
+        if (r == 0) {
+                ref->refs = 1;
+                s->current = ref;
+                atomic_store(&s->announced, e->generation);
+        } else {
+                free(ref);
+        }
+        environment_free(e);
+        return r;
+}
+
+static int start_threads(struct server *s, pthread_t workers[SERVER_THREADS], struct errtext *err)
+{
+        pthread_attr_t attr;
+        pthread_t reloader;
+        int r = 0;
+
+        pthread_attr_init(&attr);
+        pthread_attr_setstacksize(&attr, 256 * 1024);
+        for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
+                r = -pthread_create(&workers[i], &attr, server_work, s);
+        if (r == 0)
+                r = -pthread_create(&reloader, &attr, reload_thread, s);
+        if (r == 0)
+                pthread_detach(reloader);
+        pthread_attr_destroy(&attr);
+        return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
+}
+
+/* Until the mount is gone, or a signal asks us to end it.  SIGHUP: read the environment again. */
+static void wait_for_end(struct server *s, int signal_fd, const char *site)
+{
+        struct pollfd fds[] = { { s->done_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
+        struct signalfd_siginfo info;
+
+        for (;;) {
+                if (poll(fds, 2, -1) < 0 && errno != EINTR)
+                        return;
+                if (fds[0].revents) {
+                        log_line(&s->log, "unmounted from %s", site);
+                        return;
+                }
+                if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof(info)) != sizeof(info))
+                        continue;
+                if (info.ssi_signo == SIGHUP) {
+                        reload_request(s, NULL);
+                        continue;
+                }
+                log_line(&s->log, "signal %u: unmounting %s", info.ssi_signo, site);
+                fuse_session_unmount(s->se);
+                return;
+        }
+}
+
+/* Signals are blocked in all threads and read from a descriptor by the main one. */
+static int block_signals(void)
+{
+        sigset_t set;
+
+        signal(SIGPIPE, SIG_IGN);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int serve(struct server *s, struct arguments *a, struct errtext *err)
+{
+        cleanup_close int signal_fd = block_signals();
+        pthread_t workers[SERVER_THREADS];
+        struct prime prime = { -1, -1 };
+        int r;
+
+        s->done_fd = eventfd(0, EFD_CLOEXEC);
+        if (signal_fd < 0 || s->done_fd < 0)
+                return errtext_set(err, -errno, "cannot set up signals");
+        r = mount_session(s, a->site, geteuid() == 0 || a->allow_other, err);
+        if (r < 0)
+                return r;
+        r = prime_fork(a->site, fuse_session_fd(s->se), &prime);
+        if (r == 0)
+                r = start_threads(s, workers, err);
+        if (r == 0) {
+                r = prime_run(&prime);
+                if (r < 0)
+                        errtext_set(err, r, "mounted '%s', but cannot read it: %s", a->site, strerror(-r));
+        }
+        if (r < 0) {
+                fuse_session_unmount(s->se);
+                return r;
+        }
+        log_line(&s->log, "mounted at %s: generation %llu", a->site, (unsigned long long)atomic_load(&s->announced));
+        say_ready(a, "ok\n");
+        wait_for_end(s, signal_fd, a->site);
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        static struct server s = {
+                .state_fd = -1, .lock_fd = -1, .done_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER,
+                .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
+        };
+        struct errtext err = { "" };
+        struct arguments a;
+        char line[ERRTEXT_SIZE + 16];
+        int site_fd = -1, r;
+
+        if (parse_arguments(argc, argv, &a) < 0)
+                return usage();
+        /* Threads share two arenas, and what a request of 1 MiB took is kept for the next one. */
+        mallopt(M_ARENA_MAX, 2);
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+        mallopt(M_TRIM_THRESHOLD, 4 << 20);
+
+        r = leave_starter(&a);
+        if (r == 0)
+                r = open_folders(&a, &site_fd, &s.state_fd, &err);
+        if (r == 0) {
+                log_open(&s.log, s.state_fd, a.foreground);
+                s.lock_fd = r = owner_lock(s.state_fd, &err);
+        }
+        if (r >= 0)
+                r = load(&s, site_fd, &err);
+        if (r == 0)
+                r = serve(&s, &a, &err);
+        if (r < 0) {
+                if (s.log.fd > 0)
+                        log_line(&s.log, "not mounted: %s", err.text);
+                snprintf(line, sizeof(line), "error %s\n", *err.text ? err.text : strerror(-r));
+                if (a.ready_fd < 0 && !a.foreground)
+                        fprintf(stderr, "fusepkg-mount: %s\n", err.text);
+                say_ready(&a, line);
+        }
+        /* Threads may still be in a request: the process ends without tearing down what they use. */
+        _exit(r < 0 ? 1 : 0);
+}

@@ -1,0 +1,54 @@
+#include "fs/owner.h"
+#include "fs/control.h"
+#include "store/files.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+
+static void read_line(int dirfd, const char *path, char *ret_text, size_t size)
+{
+        cleanup_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : pread(fd, ret_text, size - 1, 0);
+
+        ret_text[n > 0 ? n : 0] = '\0';
+        ret_text[strcspn(ret_text, "\n")] = '\0';
+}
+
+/* "host a\nboot b\npid 1\n…" as "pid 1, host a, boot b": whatever the lock says, on one line. */
+static int busy(int fd, struct errtext *err)
+{
+        char text[512];
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        for (char *c = text; *c; c++)
+                if (*c == '\n')
+                        *c = c[1] ? ',' : '\0';
+        return errtext_set(err, -EBUSY, "this environment is mounted already, by another process (%s)",
+                           *text ? text : "which has not said yet who it is");
+}
+
+int owner_lock(int state_fd, struct errtext *err)
+{
+        cleanup_close int fd = file_open_beneath(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
+        char host[256] = "", boot[64], text[512], why[128];
+        int n;
+
+        if (fd < 0)
+                return errtext_set(err, fd, "cannot open .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(fd, why));
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno == EWOULDBLOCK)
+                        return busy(fd, err);
+                return errtext_set(err, -errno, "cannot lock .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(-errno, why));
+        }
+        gethostname(host, sizeof(host) - 1);
+        read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+        n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n", host, boot, (int)getpid(),
+                     (long long)time(NULL));
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+                return errtext_set(err, -EIO, "cannot write .fusepkg/" CONTROL_LOCK_FILE);
+        return steal_fd(&fd);
+}

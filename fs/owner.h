@@ -1,0 +1,11 @@
+/* owner.h: one mount owns an environment: `.fusepkg/lock`, as control.h describes it. */
+#ifndef FUSEPKG_OWNER_H
+#define FUSEPKG_OWNER_H
+
+#include "store/base.h"
+
+/* Takes the lock and writes who we are into it; returns a descriptor whose closing gives the lock up, or -EBUSY with a sentence
+ * that names the owner. */
+int owner_lock(int state_fd, struct errtext *err);
+
+#endif

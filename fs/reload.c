@@ -1,0 +1,178 @@
+/* reload.c: from one generation to the next under a live mount.
+ *
+ * The new view is published first; then the kernel is told, from this thread and with no lock held: for each directory that may have changed,
+ * each name whose id is another now (or that came or went), then the directory itself, which drops its listing and attributes.  The
+ * invalidation of a name waits for look-ups in flight in its directory, so none of them can bring an old answer back.  Directories
+ * that the kernel does not know (ENOENT) are passed over with all below them. */
+#include "fs/server.h"
+
+#include <stdio.h>
+
+struct names {
+        struct view_dirent *list; /* names are copies */
+        size_t count;
+        size_t cap;
+};
+
+static void names_release(struct names *n)
+{
+        for (size_t i = 0; i < n->count; i++)
+                free((char *)n->list[i].name.data);
+        free(n->list);
+}
+
+static int add_name(const struct view_dirent *d, void *user)
+{
+        struct names *n = user;
+        char *copy = strndup(d->name.data, d->name.len);
+
+        if (copy && n->count == n->cap) {
+                size_t cap = n->cap ? 2 * n->cap : 32;
+                struct view_dirent *more = realloc(n->list, cap * sizeof(*more));
+
+                if (more) {
+                        n->list = more;
+                        n->cap = cap;
+                }
+        }
+        if (!copy || n->count == n->cap) {
+                free(copy);
+                return -ENOMEM;
+        }
+        n->list[n->count] = *d;
+        n->list[n->count++].name = (struct span){ copy, d->name.len };
+        return 0;
+}
+
+static int compare_dirents(const struct view_dirent *a, const struct view_dirent *b)
+{
+        if (a->cookie != b->cookie)
+                return a->cookie < b->cookie ? -1 : 1;
+        return strcmp(a->name.data, b->name.data);
+}
+
+struct change {
+        struct server *server;
+        const struct view *old;
+        const struct view *new;
+};
+
+static void change_dir(const struct change *c, uint64_t dir);
+
+static void drop_name(const struct change *c, uint64_t dir, struct span name)
+{
+        fuse_lowlevel_notify_inval_entry(c->server->se, dir, name.data, name.len);
+}
+
+/* Both lists are sorted by cookie. */
+static void change_names(const struct change *c, uint64_t dir, const struct names *a, const struct names *b)
+{
+        for (size_t i = 0, k = 0; i < a->count || k < b->count;) {
+                int r = i == a->count ? 1 : k == b->count ? -1 : compare_dirents(&a->list[i], &b->list[k]);
+
+                if (r == 0 && a->list[i].id == b->list[k].id) {
+                        if (S_ISDIR(a->list[i].type))
+                                change_dir(c, a->list[i].id);
+                } else {
+                        drop_name(c, dir, r <= 0 ? a->list[i].name : b->list[k].name);
+                }
+                i += r <= 0;
+                k += r >= 0;
+        }
+}
+
+static void change_dir(const struct change *c, uint64_t dir)
+{
+        struct names a = { 0 }, b = { 0 };
+
+        if (view_same_dir(c->old, c->new, dir))
+                return;
+        /* Nobody holds the directory: then nobody holds what is in it. */
+        if (dir != NODE_ROOT && fuse_lowlevel_notify_inval_inode(c->server->se, dir, -1, 0) == -ENOENT)
+                return;
+        view_readdir(c->old, dir, 0, add_name, &a);
+        view_readdir(c->new, dir, 0, add_name, &b);
+        change_names(c, dir, &a, &b);
+        fuse_lowlevel_notify_inval_inode(c->server->se, dir, 0, 0);
+        names_release(&a);
+        names_release(&b);
+}
+
+static int reload(struct server *s)
+{
+        struct environment *e = NULL;
+        struct view_ref *current = server_view(s), *next = calloc(1, sizeof(*next)), *old;
+        struct errtext why = { "" };
+        int r = next ? environment_load(s->state_fd, &e, &why) : -ENOMEM;
+
+        if (r == 0 && e->generation == view_environment(current->view)->generation) {
+                free(next);
+                environment_free(e);
+                server_view_done(s, current);
+                return 0;
+        }
+        if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
+                r = errtext_set(&why, -ESTALE, "the environment was given another store; unmount and mount it again");
+        if (r == 0)
+                r = view_new(e, s->pool, s->base, s->state_fd, current->view, &next->view, &why);
+        environment_free(e);
+        if (r < 0) {
+                log_line(&s->log, "cannot switch to the new generation: %s", *why.text ? why.text : strerror(-r));
+                free(next);
+                server_view_done(s, current);
+                return r;
+        }
+        next->refs = 1;
+        old = server_swap(s, next);
+        struct change c = { s, old->view, next->view };
+
+        change_dir(&c, NODE_ROOT);
+        change_dir(&c, NODE_DATA);
+        atomic_store(&s->announced, view_environment(next->view)->generation);
+        server_view_done(s, old);
+        server_view_done(s, current);
+        return 0;
+}
+
+void *reload_thread(void *arg)
+{
+        struct server *s = arg;
+
+        for (;;) {
+                fuse_req_t waiting[RELOADS_MAX];
+                size_t n;
+                int r;
+
+                pthread_mutex_lock(&s->reload_lock);
+                while (s->reload_count == 0 && !s->reload_wanted)
+                        pthread_cond_wait(&s->reload_cond, &s->reload_lock);
+                n = s->reload_count;
+                memcpy(waiting, s->reload_waiting, n * sizeof(waiting[0]));
+                s->reload_count = 0;
+                s->reload_wanted = false;
+                pthread_mutex_unlock(&s->reload_lock);
+                r = reload(s);
+                for (size_t i = 0; i < n; i++) {
+                        if (r < 0)
+                                fuse_reply_err(waiting[i], -r);
+                        else
+                                fuse_reply_ioctl(waiting[i], 0, NULL, 0);
+                }
+        }
+        return NULL;
+}
+
+void reload_request(struct server *s, fuse_req_t req)
+{
+        bool full;
+
+        pthread_mutex_lock(&s->reload_lock);
+        full = req && s->reload_count == RELOADS_MAX;
+        if (req && !full)
+                s->reload_waiting[s->reload_count++] = req;
+        s->reload_wanted = true;
+        pthread_cond_signal(&s->reload_cond);
+        pthread_mutex_unlock(&s->reload_lock);
+        if (full)
+                fuse_reply_err(req, EAGAIN);
+}
