@@ -234,14 +234,14 @@ def make_wheel(folder):
 
 
 @pytest.fixture
-def plain_venv(places, root, real_wheels):
+def plain_venv(places, root):
     """plain_venv(wheels) -> Venv that pip filled with --no-deps --no-compile: what a mounted one must equal."""
     made = []
 
     def make(wheels):
         venv = make_venv(root, places.get(None) / f"plain{len(made)}")
         made.append(venv)
-        root.pip("--python", venv.python, "install", "--quiet", "--no-deps", "--no-compile", "--no-index", *wheels)
+        root.pip("--python", venv.python, "install", "--quiet", "--no-deps", "--no-compile", *wheels)
         return venv
 
     return make

@@ -1,0 +1,87 @@
+"""Mounting, a killed mount, and unmounting."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def venv(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo"))
+    return venv
+
+
+def status(venv):
+    return venv.fusepkg("status", "--json").json()[0]
+
+
+def kill(venv):
+    """Kills the mount's process and waits until the kernel knows."""
+    pid = status(venv)["worker_pid"]
+    os.kill(pid, signal.SIGKILL)
+    while os.path.exists(f"/proc/{pid}"):
+        pass
+
+
+def test_status_tells_mounted_from_unmounted(venv):
+    now = status(venv)
+    assert now["mounted"] is True and now["state"] == "mounted" and now["packages"] == 1 and now["files"] > 0
+    venv.fusepkg("umount")
+    now = status(venv)
+    assert now["mounted"] is False and now["state"] == "unmounted" and now["packages"] == 1
+
+
+def test_the_mount_is_nosuid_nodev_readonly_and_named(venv):
+    line = next(x for x in open("/proc/self/mountinfo") if str(venv.site) in x)
+    options = line.split()[5].split(",")
+    assert {"nosuid", "nodev", "ro"} <= set(options)
+    assert " - fuse.fusepkg " in line
+
+
+@pytest.mark.parametrize("command", [["list"], ["mount"], ["freeze"]])
+def test_a_dead_mount_is_detached_by_the_next_command(venv, command):
+    kill(venv)
+    assert status(venv)["state"] == "dead"
+    assert venv.is_mounted
+    venv.fusepkg(*command)
+    assert venv.is_mounted == (command == ["mount"])
+    venv.fusepkg("mount")
+    venv.run_python("import demo")
+
+
+def test_umount_of_a_busy_mount_names_who_uses_it(account, venv):
+    holder = account.start(["sh", "-c", f"cd {venv.site} && exec sleep 60"], stdout=subprocess.DEVNULL)
+    try:
+        while open(f"/proc/{holder.pid}/comm").read() != "sleep\n":
+            assert holder.poll() is None
+        said = venv.fusepkg("umount", status=1).err
+        assert "sleep" in said and str(holder.pid) in said
+        assert venv.is_mounted
+    finally:
+        holder.kill()
+        holder.wait()
+    venv.fusepkg("umount")
+    assert not venv.is_mounted
+
+
+def test_what_is_added_unmounted_shows_at_the_next_mount(venv, make_wheel):
+    venv.fusepkg("umount")
+    venv.fusepkg("add", "--no-mount", make_wheel("later"))
+    assert not venv.is_mounted
+    venv.fusepkg("mount")
+    venv.run_python("import later, demo")
+
+
+def test_another_user_sees_nothing_of_a_users_mount(user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    with pytest.raises(PermissionError):
+        os.listdir(venv.site)
+
+
+def test_what_root_mounts_is_seen_by_all(root, user, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("demo"))
+    assert user.run([venv.python, "-c", "import demo; print(demo.version)"]).out == "1.0\n"

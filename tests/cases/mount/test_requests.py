@@ -1,0 +1,58 @@
+"""What the kernel has cached it does not ask for again."""
+
+import pytest
+
+WALK = """
+import os, sys
+site = sys.argv[1]
+files = [os.path.join(d, f) for d, _, names in os.walk(site) for f in names]
+assert len(files) > 1000, len(files)
+for path in files:
+    os.stat(path)
+    try:
+        os.stat(path + '.absent')
+    except FileNotFoundError:
+        pass
+    fd = os.open(path, os.O_RDONLY)
+    while os.read(fd, 1 << 20):
+        pass
+    os.close(fd)
+    os.listdir(os.path.dirname(path))
+"""
+
+
+def new_requests(venv, action):
+    """The requests that ACTION costs, zeros left out."""
+    before = venv.requests()
+    action()
+    after = venv.requests()
+    return {op: n - before.get(op, 0) for op, n in after.items() if n != before.get(op, 0)}
+
+
+def without_forget(requests):
+    """The kernel forgets when it likes, memory pressure being its own affair."""
+    return {op: n for op, n in requests.items() if "FORGET" not in op.upper()}
+
+
+@pytest.fixture
+def filled(account, new_venv, real_wheels):
+    venv = new_venv(account, on="ext4")
+    venv.fusepkg("add", *real_wheels("pygments", "numpy", "rich", "markdown-it-py", "mdurl"))
+    return venv
+
+
+def test_names_attributes_and_contents_that_were_read_once_cost_nothing(account, filled):
+    def walk():
+        filled.account.run(["/usr/bin/python3", "-c", WALK, filled.site])
+
+    assert without_forget(new_requests(filled, walk)), "the first walk must cost something, or nothing is counted"
+    assert without_forget(new_requests(filled, walk)) == {}
+
+
+def test_the_second_import_costs_one_ioctl_a_file_at_most(filled):
+    def load():
+        filled.run_python("import numpy, rich.console, pygments.lexers.python")
+
+    load()
+    costs = without_forget(new_requests(filled, load))
+    assert set(costs) <= {"IOCTL"}, costs
