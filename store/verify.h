@@ -1,8 +1,9 @@
 /* verify.h: is every byte of the store what it is called?
  *
  * Each image's index, blocks and canonical tree are read and hashed (its SHA-256 must be its name), and each object
- * (likewise).  An image that refers to an object that is missing or wrong is named with it.  Orphans, objects to which no image
- * refers, and staging litter are no errors.  Reads only; uses all cores. */
+ * (likewise).  An image that refers to an object that is missing or wrong is named with it; images that the index
+ * lists must be there.  Orphans, objects to which no image refers, need only be whole; staging litter is no error.
+ * Reads only; uses all cores. */
 #ifndef FUSEPKG_VERIFY_H
 #define FUSEPKG_VERIFY_H
 
@@ -10,7 +11,7 @@
 
 struct verify_error {
         const char *path;     /* relative to the store */
-        const char *kind;     /* "missing", "truncated", "corrupt", "unreadable", "foreign" (not named like anything of ours) */
+        const char *kind;     /* "missing", "truncated", "corrupt", "unreadable", "foreign" (nothing of ours) */
         const char *const *packages; /* "name==version" of all images hit, NULL-terminated */
 };
 
