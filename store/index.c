@@ -15,6 +15,7 @@ static const char *const statement_sql[INDEX_STATEMENTS] = {
         [INDEX_PUT_KEY] = "INSERT OR REPLACE INTO keys(key, image, sha256) VALUES(?1, ?2, ?3)",
         [INDEX_FIND_KEY] = "SELECT image, sha256 FROM keys WHERE key = ?1",
         [INDEX_FIND_ARCHIVE] = "SELECT image, sha256 FROM archives WHERE sha256 = ?1",
+        [INDEX_FIND_FILENAME] = "SELECT 1 FROM archives WHERE filename = ?1 LIMIT 1",
         [INDEX_DROP_IMAGE] = "DELETE FROM images WHERE id = ?1",
         [INDEX_DROP_OBJECTS] = "DELETE FROM objects WHERE image = ?1",
         [INDEX_DROP_ARCHIVES] = "DELETE FROM archives WHERE image = ?1",
@@ -310,6 +311,21 @@ int index_find_archive(struct index *x, const uint8_t sha256[SHA256_SIZE], uint8
                 r = check_present(x, image);
         if (r == 0)
                 memcpy(ret_image, image, SHA256_SIZE);
+        return r;
+}
+
+int index_has_filename(struct index *x, const char *filename)
+{
+        sqlite3_stmt *st = NULL;
+        int r = prepare(x, INDEX_FIND_FILENAME, &st), rc;
+
+        if (r < 0)
+                return r;
+        bind_text(st, 1, filename);
+        rc = sqlite3_step(st);
+        r = rc == SQLITE_ROW ? 1 : index_failed(x, rc);
+        sqlite3_reset(st);
+        sqlite3_clear_bindings(st);
         return r;
 }
 

@@ -36,6 +36,8 @@ int index_add_archive(struct index *x, const uint8_t image[SHA256_SIZE], const u
 int index_find_key(struct index *x, const uint8_t key[SHA256_SIZE], uint8_t ret_image[SHA256_SIZE],
                    uint8_t ret_archive[SHA256_SIZE]);
 int index_find_archive(struct index *x, const uint8_t sha256[SHA256_SIZE], uint8_t ret_image[SHA256_SIZE]);
+/* Was a wheel of that file name ever taken in?  1 or 0: a cheap reason to hash a wheel that has no key. */
+int index_has_filename(struct index *x, const char *filename);
 
 int index_forget_image(struct index *x, const uint8_t image[SHA256_SIZE]);
 /* Sets the time of last use to now for these images, in one transaction; NO_ERROR on a read-only store. */

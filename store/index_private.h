@@ -16,6 +16,7 @@ enum index_statement {
         INDEX_PUT_KEY,
         INDEX_FIND_KEY,
         INDEX_FIND_ARCHIVE,
+        INDEX_FIND_FILENAME,
         INDEX_DROP_IMAGE,
         INDEX_DROP_OBJECTS,
         INDEX_DROP_ARCHIVES,
