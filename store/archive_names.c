@@ -1,4 +1,5 @@
 #include "store/archive_internal.h"
+#include "store/utf8.h"
 
 enum {
         COMPONENT_MAX = 255, /* NAME_MAX of Linux */
@@ -37,38 +38,11 @@ static bool is_refused(uint32_t c)
         return low < ARRAY_LEN(refused) && c >= refused[low].first;
 }
 
-/* Decodes one character of well-formed UTF-8; returns its bytes, or 0. */
-static size_t decode(const char *p, size_t left, uint32_t *ret)
-{
-        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        unsigned char first = (unsigned char)p[0];
-        size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
-
-        if (len == 0 || len > left)
-                return 0;
-        if (len == 1) {
-                *ret = first;
-                return 1;
-        }
-
-        uint32_t c = first & (0x7fu >> len);
-
-        for (size_t i = 1; i < len; i++) {
-                if (((unsigned char)p[i] & 0xc0) != 0x80)
-                        return 0;
-                c = c << 6 | ((unsigned char)p[i] & 0x3f);
-        }
-        if (c < smallest[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-                return 0;
-        *ret = c;
-        return len;
-}
-
 static int check_characters(struct span raw, uint16_t flags, struct errtext *err)
 {
         for (size_t i = 0; i < raw.len;) {
                 uint32_t c = 0;
-                size_t len = decode(raw.data + i, raw.len - i, &c);
+                size_t len = utf8_decode(raw.data + i, raw.len - i, &c);
 
                 if (len == 0)
                         return archive_refuse(err, raw, "has a name that is not UTF-8");

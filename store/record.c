@@ -1,6 +1,5 @@
 #include "store/record.h"
-
-#include <stdio.h>
+#include "store/utf8.h"
 
 enum {
         COLUMNS_MAX = 3,
@@ -194,28 +193,6 @@ static size_t count_lines(const char *text, size_t len)
         return n;
 }
 
-static bool is_utf8(const char *text, size_t len)
-{
-        const unsigned char *p = (const unsigned char *)text;
-
-        for (size_t i = 0; i < len;) {
-                unsigned c = p[i];
-                size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-
-                if (n == 0 || n > len - i)
-                        return false;
-                for (size_t k = 1; k < n; k++)
-                        if ((p[i + k] & 0xc0) != 0x80)
-                                return false;
-                /* Overlong forms, surrogates, and beyond U+10FFFF show in the second byte. */
-                if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] >= 0xa0) || (c == 0xf0 && p[i + 1] < 0x90) ||
-                    (c == 0xf4 && p[i + 1] >= 0x90))
-                        return false;
-                i += n;
-        }
-        return true;
-}
-
 static int parse_rows(struct reader *rd, struct record *rec, struct errtext *err)
 {
         struct fields fields = { 0 };
@@ -243,7 +220,7 @@ int record_parse(const char *text, size_t len, struct record *ret, struct errtex
 
         if (memchr(text, '\0', len))
                 return errtext_set(err, -EBADMSG, "RECORD has NUL bytes");
-        if (!is_utf8(text, len))
+        if (!utf8_is_valid(text, len))
                 return errtext_set(err, -EBADMSG, "RECORD is not UTF-8");
         rec.text = malloc(len + 1);
         rec.rows = calloc(count_lines(text, len), sizeof *rec.rows);

@@ -1,0 +1,12 @@
+/* utf8.h: is it UTF-8?  Source: RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF. */
+#ifndef FUSEPKG_UTF8_H
+#define FUSEPKG_UTF8_H
+
+#include "store/base.h"
+
+/* Decodes the character that begins at P, of LEFT bytes (at least one); returns how many it has, or 0 when they are
+ * not UTF-8. */
+size_t utf8_decode(const char *p, size_t left, uint32_t *ret);
+bool utf8_is_valid(const char *text, size_t len);
+
+#endif
