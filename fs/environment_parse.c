@@ -86,7 +86,7 @@ static int read_number(const struct reader *r, size_t word, unsigned base, uint6
 
                 if (digit >= base)
                         return bad(r, "a number is expected");
-                if (n > (max - digit) / base)
+                if (digit > max || n > (max - digit) / base)
                         return bad(r, "a number is too large");
                 n = n * base + digit;
         }
