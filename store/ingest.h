@@ -33,7 +33,7 @@ struct ingest_wheel {
         struct buf warnings; /* lines, each one sentence and '\n' */
 
         /* out, when result is 0 */
-        bool prepared;    /* it was not in the store before this call */
+        bool prepared;    /* this call unpacked it: neither the store nor another process had done it */
         uint8_t image[SHA256_SIZE];
         uint8_t archive[SHA256_SIZE];
 };
