@@ -56,7 +56,7 @@ static int session_new(struct server *s, bool allow_other)
 
 int mount_session(struct server *s, const char *site, bool allow_other, struct errtext *err)
 {
-        struct capture c;
+        struct capture c = { -1, -1 };
         char said[1024];
         int r = capture_start(&c);
 

@@ -1,0 +1,450 @@
+/* The merged view over small images, made here, and a bare folder. */
+#include "fs/view.h"
+#include "store/files.h"
+#include "store/image_write.h"
+#include "store/record.h"
+#include "store/sha256.h"
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+struct place {
+        char path[64];
+        int fd;
+        int state_fd;
+        struct store *store;
+        struct image_pool *pool;
+        struct base *base;
+        struct environment *environment;
+        struct view *view;
+};
+
+static int setup(void **state)
+{
+        struct place *p = calloc(1, sizeof(*p));
+        char store[96];
+
+        snprintf(p->path, sizeof(p->path), "/tmp/fusepkg-view-XXXXXX");
+        assert_non_null(mkdtemp(p->path));
+        p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        snprintf(store, sizeof(store), "%s/store", p->path);
+        assert_int_equal(store_open(store, STORE_CREATE, &p->store, NULL), 0);
+        assert_int_equal(image_pool_new(p->store, &p->pool), 0);
+        assert_int_equal(mkdirat(p->fd, "site", 0755), 0);
+        p->state_fd = dir_make(p->fd, ".fusepkg", 0755);
+        assert_true(p->state_fd >= 0);
+        assert_int_equal(environment_new("lib/python3.12/site-packages", "3.12", p->store, 022, &p->environment), 0);
+        *state = p;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct place *p = *state;
+        char *name = strrchr(p->path, '/') + 1;
+
+        view_free(p->view);
+        base_free(p->base);
+        environment_free(p->environment);
+        image_pool_free(p->pool);
+        store_close(p->store);
+        close(p->state_fd);
+        close(p->fd);
+        int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_int_equal(dir_remove_tree(tmp, name), 0);
+        close(tmp);
+        free(p);
+        return 0;
+}
+
+/* Publishes an image of the given "path", "content" pairs; each content is a block of its own. */
+static void make_image(struct place *p, const char *name, const char *version, const char *const *files, uint8_t ret_id[SHA256_SIZE])
+{
+        struct image_info info = { .name = name, .version = version, .requires_python = "", .record_matched = true };
+        struct image_writer *w = NULL;
+        struct staging staging;
+        char dist_info[128];
+        int fd;
+
+        assert_int_equal(store_staging_open(p->store, &staging, NULL), 0);
+        fd = openat(staging.fd, "image", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(image_writer_new(fd, &w), 0);
+        for (uint32_t i = 0; files[2 * i]; i++) {
+                struct image_file f = { .path = files[2 * i], .size = strlen(files[2 * i + 1]), .block = i };
+
+                assert_int_equal(sha256_bytes(files[2 * i + 1], f.size, f.sha256), 0);
+                assert_int_equal(image_writer_add(w, &f), 0);
+                /* A block holds something, even behind an empty file. */
+                assert_int_equal(image_writer_compress(w, i, f.size ? files[2 * i + 1] : " ", f.size ? f.size : 1), 0);
+        }
+        snprintf(dist_info, sizeof(dist_info), "%s-%s.dist-info", name, version);
+        info.dist_info = dist_info;
+        assert_int_equal(image_writer_finish(w, &info, ret_id, NULL), 0);
+        image_writer_free(w);
+        fchmod(fd, 0444);
+        close(fd);
+        assert_int_equal(store_publish_image(p->store, &staging, "image", ret_id), 0);
+        store_staging_close(p->store, &staging);
+}
+
+/* A new slot with a RECORD that has one row of its own. */
+static void add_slot(struct environment *e, const char *name, const char *version, const uint8_t id[SHA256_SIZE])
+{
+        static const char rows[] = "zz/INSTALLER,,\n";
+        struct slot *s = NULL;
+
+        assert_int_equal(environment_add_slot(e, &s), 0);
+        memcpy(s->image, id, SHA256_SIZE);
+        s->name = strdup(name);
+        s->version = strdup(version);
+        s->filename = strdup("x.whl");
+        s->files = calloc(2, sizeof(*s->files));
+        s->file_count = 2;
+        s->files[0] = (struct generated_file){ .name = strdup("INSTALLER"), .kind = GENERATED_BYTES, .size = 8, .length = 8,
+                                               .data = { "fusepkg\n", 8 } };
+        s->files[1] = (struct generated_file){ .name = strdup("RECORD"), .kind = GENERATED_RECORD,
+                                               .length = sizeof(rows) - 1, .data = { rows, sizeof(rows) - 1 } };
+}
+
+/* Commits NEXT and makes a view of it that follows the one before. */
+static void commit(struct place *p, struct environment *next)
+{
+        struct image_source source = { image_pool_source, p->pool };
+        struct errtext err = { "" };
+        struct view *v = NULL;
+        int site = openat(p->fd, "site", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        for (size_t i = 0; i < next->slot_count; i++)
+                if (next->slots[i].time == 0) {
+                        const struct image *img;
+
+                        assert_int_equal(image_pool_get(p->pool, next->slots[i].image, &img, NULL), 0);
+                        next->slots[i].files[1].size = image_record_size(img) + next->slots[i].files[1].length;
+                }
+        assert_int_equal(environment_commit(p->state_fd, p->environment->generation ? p->environment : NULL, next, &source, site,
+                                            &err), 0);
+        if (!p->base) {
+                int numbers = openat(p->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+                assert_int_equal(base_new(dup(site), numbers, &p->base, NULL), 0);
+        }
+        if (view_new(next, p->pool, p->base, p->state_fd, p->view, &v, &err) < 0)
+                fail_msg("%s", err.text);
+        close(site);
+        view_free(p->view);
+        p->view = v;
+        if (next != p->environment)
+                environment_free(p->environment);
+        p->environment = next;
+}
+
+static struct environment *next_of(struct place *p)
+{
+        struct environment *next = NULL;
+
+        assert_int_equal(environment_copy(p->environment, &next), 0);
+        return next;
+}
+
+static void add(struct place *p, const char *name, const char *version, const char *const *files)
+{
+        struct environment *next = next_of(p);
+        uint8_t id[SHA256_SIZE];
+        struct slot *old = environment_find(next, name);
+
+        make_image(p, name, version, files, id);
+        if (old)
+                assert_int_equal(environment_remove_slot(next, old->number), 0);
+        add_slot(next, name, version, id);
+        commit(p, next);
+}
+
+static void drop(struct place *p, const char *name)
+{
+        struct environment *next = next_of(p);
+
+        assert_int_equal(environment_remove_slot(next, environment_find(next, name)->number), 0);
+        commit(p, next);
+}
+
+static struct node find(struct place *p, const char *path)
+{
+        struct node n;
+
+        if (view_find(p->view, path, &n) < 0)
+                fail_msg("no '%s'", path);
+        return n;
+}
+
+static uint64_t time_of(struct place *p, const char *path)
+{
+        struct timespec t = find(p, path).st.st_mtim;
+
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static bool is_absent(struct place *p, const char *path)
+{
+        struct node n;
+
+        return view_find(p->view, path, &n) == -ENOENT;
+}
+
+static void assert_content(struct place *p, uint64_t id, const char *want)
+{
+        char data[4096];
+        struct errtext err = { "" };
+        ssize_t n = view_read(p->view, id, data, sizeof(data), 0, &err);
+
+        if (n < 0)
+                fail_msg("%s", err.text);
+        assert_int_equal(n, strlen(want));
+        assert_memory_equal(data, want, (size_t)n);
+}
+
+static void put(struct place *p, const char *path, const char *text)
+{
+        int fd = openat(p->fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+        assert_true(fd >= 0);
+        assert_int_equal(file_write_full(fd, text, strlen(text)), 0);
+        close(fd);
+}
+
+static int count_name(const struct view_dirent *d, void *user)
+{
+        uint64_t *last = user;
+
+        assert_true(d->cookie > *last);
+        *last = d->cookie;
+        return 0;
+}
+
+static const char *const six[] = { "site/six.py", "print(6)\n", "site/six-1.0.dist-info/METADATA", "Name: six\n", NULL };
+
+static void a_package_is_seen_as_its_image_has_it(void **state)
+{
+        struct place *p = *state;
+        struct node n;
+        uint64_t last = 0;
+
+        add(p, "six", "1.0", six);
+        n = find(p, "six.py");
+        assert_content(p, n.id, "print(6)\n");
+        assert_int_equal(n.st.st_mode, S_IFREG | 0644);
+        assert_int_equal(n.st.st_nlink, 1);
+        assert_int_equal(n.st.st_ino, n.id);
+        assert_in_range(n.st.st_mtim.tv_sec, 315619200, 1577836800);
+        assert_int_equal(n.st.st_mtim.tv_nsec, 0);
+        n = find(p, "");
+        assert_int_equal(n.id, NODE_ROOT);
+        assert_int_equal(n.st.st_nlink, 3); /* the dist-info */
+        assert_int_equal(n.st.st_mode, S_IFDIR | 0755);
+        assert_int_equal(view_readdir(p->view, NODE_ROOT, 0, count_name, &last), 0);
+        assert_true(is_absent(p, "seven.py"));
+        assert_content(p, find(p, ".fusepkg").id, "This folder is a mount of fusepkg. `fusepkg status` tells more, `fusepkg umount` ends it.\n");
+}
+
+static void generated_files_stand_in_the_dist_info(void **state)
+{
+        struct place *p = *state;
+        cleanup_buf struct buf want = { 0 };
+        uint8_t a[SHA256_SIZE], b[SHA256_SIZE];
+
+        add(p, "six", "1.0", six);
+        assert_content(p, find(p, "six-1.0.dist-info/INSTALLER").id, "fusepkg\n");
+        sha256_bytes(six[1], strlen(six[1]), a);
+        sha256_bytes(six[3], strlen(six[3]), b);
+        record_add_row(&want, "six-1.0.dist-info/METADATA", b, strlen(six[3]));
+        record_add_row(&want, "six.py", a, strlen(six[1]));
+        buf_add_str(&want, "zz/INSTALLER,,\n");
+        assert_content(p, find(p, "six-1.0.dist-info/RECORD").id, want.data);
+        assert_int_equal(find(p, "six-1.0.dist-info/RECORD").st.st_size, want.len);
+}
+
+static const char *const cu[] = { "site/nvidia/__init__.py", "", "site/nvidia/cu/a.so", "A", NULL };
+static const char *const bl[] = { "site/nvidia/__init__.py", "", "site/nvidia/bl/b.so", "B", NULL };
+
+static void shared_folders_are_merged_and_keep_their_id(void **state)
+{
+        struct place *p = *state;
+        struct node before, after;
+
+        add(p, "cu", "1", cu);
+        before = find(p, "nvidia");
+        assert_int_equal(before.st.st_nlink, 3);
+        add(p, "bl", "1", bl);
+        after = find(p, "nvidia");
+        assert_int_equal(after.id, before.id);
+        assert_int_equal(after.st.st_nlink, 4);
+        assert_true(after.st.st_mtim.tv_sec != before.st.st_mtim.tv_sec || after.st.st_mtim.tv_nsec != before.st.st_mtim.tv_nsec);
+        assert_content(p, find(p, "nvidia/cu/a.so").id, "A");
+        assert_content(p, find(p, "nvidia/bl/b.so").id, "B");
+
+        uint64_t bl_time = time_of(p, "nvidia/bl"), both_time = time_of(p, "nvidia");
+
+        drop(p, "cu"); /* the lowest provider leaves: the id is pinned */
+        assert_int_equal(find(p, "nvidia").id, before.id);
+        assert_int_equal(find(p, "nvidia").st.st_nlink, 3);
+        assert_true(is_absent(p, "nvidia/cu"));
+        assert_int_equal(time_of(p, "nvidia/bl"), bl_time);
+        assert_true(time_of(p, "nvidia") > both_time);
+        drop(p, "bl");
+        assert_true(is_absent(p, "nvidia"));
+}
+
+static int count_conflict(const char *path, const char *loser, const char *winner, void *user)
+{
+        assert_string_equal(path, "cv2/data.py");
+        assert_string_equal(loser, "one");
+        assert_string_equal(winner, "two");
+        (*(int *)user)++;
+        return 0;
+}
+
+static void the_later_package_wins_and_uncovers_the_other(void **state)
+{
+        static const char *const one[] = { "site/cv2/data.py", "1", "site/cv2/same.py", "s", NULL };
+        static const char *const two[] = { "site/cv2/data.py", "2", "site/cv2/same.py", "s", NULL };
+        struct place *p = *state;
+        int conflicts = 0;
+
+        add(p, "one", "1", one);
+        add(p, "two", "1", two);
+        assert_content(p, find(p, "cv2/data.py").id, "2");
+        assert_int_equal(view_conflicts(p->view, 2, count_conflict, &conflicts), 0);
+        assert_int_equal(conflicts, 1); /* equal bytes are none */
+        drop(p, "two");
+        assert_content(p, find(p, "cv2/data.py").id, "1");
+}
+
+static void an_upgrade_keeps_folders_and_changes_files(void **state)
+{
+        static const char *const old[] = { "site/np/core/x.py", "old", "site/np/y.py", "y", NULL };
+        static const char *const new[] = { "site/np/core/x.py", "new", "site/np/y.py", "y", NULL };
+        struct place *p = *state;
+        struct node dir, file, other;
+        uint64_t dir_time;
+
+        add(p, "np", "1", old);
+        dir = find(p, "np/core");
+        dir_time = time_of(p, "np/core");
+        file = find(p, "np/core/x.py");
+        add(p, "np", "2", new);
+        assert_int_equal(find(p, "np/core").id, dir.id);
+        assert_int_not_equal(find(p, "np/core/x.py").id, file.id);
+        assert_content(p, find(p, "np/core/x.py").id, "new");
+        assert_content(p, file.id, "old"); /* for who still has it open */
+        assert_int_equal(view_getattr(p->view, file.id, &other), 0);
+        assert_true(time_of(p, "np/core") > dir_time);
+        assert_int_equal(view_parent(p->view, dir.id), find(p, "np").id);
+        add(p, "np", "3", old);
+        assert_int_equal(find(p, "np/core").id, dir.id);
+}
+
+static void the_base_is_visible_until_it_is_hidden(void **state)
+{
+        struct place *p = *state;
+        struct environment *next;
+        struct node n;
+        uint64_t number;
+
+        mkdirat(p->fd, "site/pkg", 0755);
+        mkdirat(p->fd, "site/pkg/__pycache__", 0755);
+        mkdirat(p->fd, "site/both", 0755);
+        mkdirat(p->fd, "site/pkg-1.dist-info", 0755);
+        put(p, "site/pkg/a.py", "a");
+        put(p, "site/pkg/__pycache__/a.cpython-312.pyc", "c");
+        put(p, "site/both/mine.txt", "user");
+        put(p, "site/both/b.py", "b");
+        put(p, "site/pkg-1.dist-info/RECORD", "pkg/a.py,,\nboth/b.py,,\npkg-1.dist-info/RECORD,,\n../../../bin/x,,\n");
+        assert_int_equal(symlinkat("a.py", p->fd, "site/pkg/link.py"), 0);
+        add(p, "six", "1.0", six);
+        assert_content(p, find(p, "pkg/a.py").id, "a");
+        n = find(p, "pkg/link.py");
+        assert_true(S_ISLNK(n.st.st_mode));
+        number = find(p, "both/mine.txt").id;
+        assert_true(number >= BASE_FIRST && number < UINT32_MAX);
+
+        assert_int_equal(unlinkat(p->fd, "site/pkg/link.py", 0), 0);
+        next = next_of(p);
+        assert_int_equal(environment_hide(next, "pkg-1.dist-info"), 0);
+        commit(p, next);
+        assert_true(is_absent(p, "pkg/a.py"));
+        assert_true(is_absent(p, "pkg")); /* nothing but its bytecode was left */
+        assert_true(is_absent(p, "pkg-1.dist-info"));
+        assert_true(is_absent(p, "both/b.py"));
+        assert_int_equal(find(p, "both/mine.txt").id, number);
+
+        view_free(p->view);
+        p->view = NULL;
+        base_free(p->base);
+        p->base = NULL;
+        commit(p, next_of(p)); /* as the next mount would */
+        assert_int_equal(find(p, "both/mine.txt").id, number);
+}
+
+static int refuse_data(const struct view_dirent *d, void *user)
+{
+        (void)user;
+        assert_false(d->name.len == strlen(DATA_DIR) && memcmp(d->name.data, DATA_DIR, d->name.len) == 0);
+        return 0;
+}
+
+static void data_files_have_a_folder_that_is_not_listed(void **state)
+{
+        static const char *const files[] = { "site/j.py", "", "data/share/jupyter/x.json", "{}", "headers/j/j.h", "h", NULL };
+        struct place *p = *state;
+
+        add(p, "six", "1.0", six);
+        assert_true(is_absent(p, DATA_DIR "/data"));
+        add(p, "j", "1", files);
+        assert_content(p, find(p, DATA_DIR "/data/share/jupyter/x.json").id, "{}");
+        assert_content(p, find(p, DATA_DIR "/headers/j/j.h").id, "h");
+        assert_int_equal(view_readdir(p->view, NODE_ROOT, 0, refuse_data, NULL), 0);
+        assert_true(is_absent(p, "share"));
+}
+
+static void a_damaged_image_gives_an_error_and_not_other_bytes(void **state)
+{
+        struct place *p = *state;
+        struct errtext err = { "" };
+        char data[64], path[160], name[80];
+        struct node n;
+        int fd;
+
+        add(p, "six", "1.0", six);
+        n = find(p, "six.py");
+        store_image_name(p->environment->slots[0].image, name);
+        snprintf(path, sizeof(path), "%s/store/%s", p->path, name);
+        assert_int_equal(chmod(path, 0600), 0);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        for (off_t at = 256; at < 300; at++) /* the blocks follow the header */
+                assert_int_equal(pwrite(fd, "\xff", 1, at), 1);
+        close(fd);
+        assert_int_equal(view_read(p->view, n.id, data, sizeof(data), 0, &err), -EIO);
+        assert_non_null(strstr(err.text, name));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(a_package_is_seen_as_its_image_has_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(generated_files_stand_in_the_dist_info, setup, teardown),
+                cmocka_unit_test_setup_teardown(shared_folders_are_merged_and_keep_their_id, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_later_package_wins_and_uncovers_the_other, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_upgrade_keeps_folders_and_changes_files, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_base_is_visible_until_it_is_hidden, setup, teardown),
+                cmocka_unit_test_setup_teardown(data_files_have_a_folder_that_is_not_listed, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_damaged_image_gives_an_error_and_not_other_bytes, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
