@@ -1,0 +1,35 @@
+/* outside_internal.h: what the files of outside.h share. */
+#ifndef FUSEPKG_OUTSIDE_INTERNAL_H
+#define FUSEPKG_OUTSIDE_INTERNAL_H
+
+#include "tools/outside.h"
+#include "tools/outside_list.h"
+
+#define OUTSIDE_KEPT_DIR "kept"
+#define OUTSIDE_NEW_DIR "outside.new"
+#define OUTSIDE_BARE_DIR "bare"
+
+/* One run of outside_apply. */
+struct outside_run {
+        const struct target *t;
+        const struct environment *now;
+        struct image_pool *pool;
+        struct outside_list old;  /* what is there */
+        struct outside_list next; /* what will be */
+        int bin_fd;
+        struct errtext *err;
+};
+
+/* Moves VENV/PATH to .fusepkg/kept/<generation>/PATH, and says so. */
+int outside_keep(const struct target *t, uint64_t generation, const char *path, struct errtext *err);
+/* When root works for another user: gives him DIRFD/NAME, a symlink itself. */
+void outside_give(const struct target *t, int dirfd, const char *name);
+/* Are the bytes of bin/NAME those of a script that LIST knows by that name? */
+bool outside_is_claimed(int bin_fd, const char *name, const struct outside_list *list);
+
+/* The parts of outside_apply, in this order. */
+int outside_apply_bare(struct outside_run *run);
+int outside_apply_scripts(struct outside_run *run);
+int outside_apply_links(struct outside_run *run);
+
+#endif
