@@ -2,8 +2,11 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
+
+from support import guard
 
 
 @pytest.fixture
@@ -21,8 +24,8 @@ def kill(venv):
     """Kills the mount's process and waits until the kernel knows."""
     pid = status(venv)["worker_pid"]
     os.kill(pid, signal.SIGKILL)
-    while os.path.exists(f"/proc/{pid}"):
-        pass
+    while pid in [p for p, _ in guard.processes(venv.account.mark)]:
+        time.sleep(0.01)
 
 
 def test_status_tells_mounted_from_unmounted(venv):
