@@ -100,7 +100,7 @@ int image_read_block(const struct image *img, int fd, uint32_t block, void *data
  * the object.  Returns the number of bytes, -EIO when the file is not what was written. */
 ssize_t image_read_object(const struct image *img, int fd, uint32_t object, void *data, size_t len, uint64_t offset);
 
-/* Appends the RECORD body: rows "path,sha256=<base64>,size\n" for all files below `site`, sorted by path (bytes), without
+/* Appends the RECORD body: rows "path,sha256=<base64>,size\r\n" for all files below `site`, sorted by path (bytes), without
  * RECORD itself. */
 int image_read_record(const struct image *img, int fd, struct buf *ret);
 

@@ -284,11 +284,11 @@ int record_add_row(struct buf *b, const char *path, const uint8_t sha256[SHA256_
         int r = add_path(b, path);
 
         if (r == 0)
-                r = buf_add_str(b, sha256 ? ",sha256=" : ",,\n");
+                r = buf_add_str(b, sha256 ? ",sha256=" : ",,\r\n");
         if (r == 0 && sha256)
                 r = add_hash(b, sha256);
         if (r == 0 && sha256)
-                r = buf_printf(b, ",%llu\n", (unsigned long long)size);
+                r = buf_printf(b, ",%llu\r\n", (unsigned long long)size);
         if (r < 0 && b->data)
                 b->data[b->len = before] = '\0';
         return r;
