@@ -2,12 +2,17 @@
  *
  * Reads METADATA, WHEEL, RECORD and entry_points.txt, checks what wheel and file name say of each other, resolves `.data`, and
  * refuses (-EBADMSG, one sentence that names member and reason):
- *   no or more than one top-level *.dist-info, one whose name does not belong to the file name's distribution and version; missing METADATA,
- *   WHEEL or RECORD; a `.data` key other than purelib, platlib, headers, scripts, data, a file directly in `.data`, or a folder in scripts;
- *   two members with one target whose bytes differ (by size and CRC; the ingest compares SHA-256 again); a member whose path is that of another's folder;
- *   reserved names in bin/ (metadata.h), `.data/data` members named pyvenv.cfg, or below .fusepkg, lib/python*, lib64/python*, bin/activate*, bin/python*;
+ *   no or more than one top-level *.dist-info (in .data, too), one whose name does not belong to the file name's distribution and
+ *   version; missing METADATA, WHEEL or RECORD; METADATA with another name or version than the file name's (but for a local part);
+ *   a `.data` key other than purelib, platlib, headers, scripts, data, a file directly in `.data`, or a folder in scripts;
+ *   two members with one target whose bytes differ (by size and CRC; the ingest compares SHA-256 again); a member whose path
+ *   is that of another's folder;
+ *   reserved names in scripts and in .data/data/bin (metadata.h); in .data/data pyvenv.cfg, what lies below .fusepkg,
+ *   lib/python*, lib/pypy* and lib64 likewise, and files in the place of bin, lib, lib64, include;
  *   anything named .fusepkg or .fusepkg-data at the top of site-packages.
- * Left out on purpose, as installers should: __pycache__ folders, and INSTALLER, REQUESTED, direct_url.json of the dist-info. */
+ * Any top-level folder whose name ends in `.data` is one, as for pip (uv takes the dist-info's alone).
+ * Left out on purpose, as installers should: __pycache__ folders in site-packages, INSTALLER, REQUESTED and direct_url.json of the
+ * dist-info, and files in scripts that setuptools made for an entry point (its name, with .exe, -script.py, .pya or nothing). */
 #ifndef FUSEPKG_WHEEL_H
 #define FUSEPKG_WHEEL_H
 
@@ -17,7 +22,8 @@
 
 struct wheel_target {
         size_t member;       /* of the archive */
-        char *path;          /* in the image: "site/six.py", "data/share/…", "headers/NAME/…", "scripts/…" */
+        char *path;          /* in the image: "site/six.py", "data/share/…", "headers/NAME/…" (NAME as PEP 503
+                                has it, of the file name), "scripts/…" */
         bool has_hash;       /* RECORD gives a SHA-256 for it */
         uint8_t sha256[SHA256_SIZE];
         bool has_size;
@@ -31,7 +37,7 @@ struct wheel {
         struct wheel_file wheel_file;
         struct entry_points entry_points;
         char *dist_info;              /* as the wheel spells it */
-        struct wheel_target *targets; /* sorted by path (bytes); RECORD is not among them */
+        struct wheel_target *targets; /* sorted by path (bytes), equal paths side by side; without RECORD */
         size_t target_count;
         uint8_t key[SHA256_SIZE];     /* the fast-path key */
         bool record_disagrees;        /* a row without a file, a file without a row, a weak hash, or another size than the file's */
