@@ -15,30 +15,40 @@ enum mount_state {
 struct mount_info {
         enum mount_state state;
         dev_t device;
-        char host[256];      /* of the lock's owner; "" when unknown */
+        bool locked;         /* a mount process lives and owns the environment, maybe where its mount cannot be seen */
+        char host[256];      /* of the lock's owner; "" when unknown, as are the next ones when it is not locked */
         char boot[40];
         int pid;             /* 0 when unknown */
         int64_t since;       /* seconds since the epoch; 0 when unknown */
 };
 
-/* Looks SITE up in /proc/self/mountinfo (never touching a dead mount's files) and reads the lock of STATE_FD (or -1). */
+/* Looks SITE (absolute, without symlinks) up in /proc/self/mountinfo (never touching a dead mount's files) and reads the
+ * lock of STATE_FD (or -1). */
 int mount_examine(const char *site, int state_fd, struct mount_info *ret);
 const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
 
-/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits until it is ready. */
+/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits until
+ * it is ready. */
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */
 };
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err);
+/* The path of that program, on the heap; -ENOENT. */
+int mount_program(char **ret);
+/* After a failure of mount_start: says with ui_hint() what this machine lacks for mounting, when that can be told. */
+void mount_hints(const struct target *t);
 /* -EBUSY: somebody uses it, and the sentence names who. */
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);
+/* umount2(2), or fusermount3 where the caller may not; waits for nothing.  -EBUSY: somebody uses it. */
+int mount_unmount(const char *site, bool lazy, struct errtext *err);
 /* Detaches a dead mount. */
 int mount_detach(const char *site, struct errtext *err);
 /* Tells a live mount to read the environment again and waits until it has; 0 also when nothing is mounted. */
 int mount_reload(const struct target *t, struct errtext *err);
 
-/* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device. */
+/* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device
+ * at SITE. */
 int mount_users(dev_t device, const char *site, struct buf *ret);
 
 #endif

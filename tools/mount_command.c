@@ -1,0 +1,91 @@
+#include "tools/command.h"
+
+#include "tools/mounts.h"
+#include "tools/outside.h"
+#include "tools/target.h"
+#include "tools/ui.h"
+
+static int prepare(const struct options *o, struct target *t, struct mount_info *ret, struct errtext *err)
+{
+        int r = target_open(o, t, err);
+
+        if (r == 0)
+                r = target_lock(t, err);
+        if (r < 0)
+                return r;
+        if (!t->environment)
+                return errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s', so there is nothing to mount",
+                                   t->venv);
+        r = mount_examine(t->site, t->state_fd, ret);
+        if (r < 0)
+                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
+                                   errno_name(r, (char[128]){ 0 }));
+        return 0;
+}
+
+/* Scripts of bare distributions that the mount will hide go first, and come back when it fails. */
+static int mount(struct target *t, const struct mount_options *how, struct errtext *err)
+{
+        struct image_pool *pool = NULL;
+        struct store *store = NULL;
+        struct errtext ignored;
+        int r = target_store(t, STORE_READ, &store, err);
+
+        if (r == 0 && image_pool_new(store, &pool) < 0)
+                r = errtext_set(err, -ENOMEM, "out of memory");
+        if (r == 0)
+                r = outside_bare_hide(t, pool, err);
+        image_pool_free(pool);
+        store_close(store);
+        if (r < 0)
+                return r;
+        target_give_state(t);
+        r = mount_start(t, how, err);
+        if (r < 0)
+                outside_bare_restore(t, &ignored);
+        return r;
+}
+
+static int run(const struct options *o)
+{
+        const struct mount_options how = {
+                .allow_other = option_count(o, "--allow-other") > 0,
+                .foreground = option_count(o, "--foreground") > 0,
+        };
+        cleanup_target struct target t = TARGET_INIT;
+        struct mount_info info = { 0 };
+        struct errtext err = { "" };
+
+        if (prepare(o, &t, &info, &err) < 0) {
+                ui_error("%s", err.text);
+                return EXIT_UNMET;
+        }
+        if (info.state == MOUNT_LIVE) {
+                ui_say("%s is already mounted", t.venv);
+                return EXIT_DONE;
+        }
+        if (mount(&t, &how, &err) < 0) {
+                ui_error("cannot mount '%s': %s", t.venv, err.text);
+                mount_hints(&t);
+                return EXIT_UNMET;
+        }
+        ui_say("Mounted %s", t.site);
+        return EXIT_DONE;
+}
+
+static const struct option_spec options[] = {
+        TARGET_OPTIONS,
+        { "--allow-other", 0, NULL, "let other users see the mount (root's mounts always are)" },
+        { "--foreground", 0, NULL, "serve in this process, and end when it is unmounted" },
+        { NULL, 0, NULL, NULL },
+};
+
+const struct command command_mount = {
+        .name = "mount",
+        .usage = "[OPTIONS]",
+        .summary = "Show the installed packages in site-packages",
+        .help = "`add` mounts by itself; this does it again after a reboot or `fusepkg umount`.  As an ordinary user,\n"
+                "--allow-other needs the line user_allow_other in /etc/fuse.conf.",
+        .options = options,
+        .run = run,
+};

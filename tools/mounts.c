@@ -1,0 +1,165 @@
+#include "tools/mounts.h"
+
+#include "fs/control.h"
+#include "store/files.h"
+#include "tools/mountinfo.h"
+#include "tools/program.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+
+enum {
+        LOCK_TEXT_MAX = 4096,
+        DETACH_MAX = 64, /* mounts over each other that we take off in one go */
+};
+
+const char *mount_state_name(enum mount_state s)
+{
+        switch (s) {
+        case MOUNT_LIVE:
+                return "mounted";
+        case MOUNT_DEAD:
+                return "dead";
+        case MOUNT_FOREIGN:
+                return "foreign";
+        case MOUNT_NONE:
+                break;
+        }
+        return "unmounted";
+}
+
+static void take_lock_line(char *line, struct mount_info *info)
+{
+        char *value = strchr(line, ' ');
+
+        if (!value)
+                return;
+        *value++ = '\0';
+        if (strcmp(line, "host") == 0)
+                snprintf(info->host, sizeof info->host, "%s", value);
+        else if (strcmp(line, "boot") == 0)
+                snprintf(info->boot, sizeof info->boot, "%s", value);
+        else if (strcmp(line, "pid") == 0)
+                info->pid = (int)strtol(value, NULL, 10);
+        else if (strcmp(line, "since") == 0)
+                info->since = strtoll(value, NULL, 10);
+}
+
+/* The text of a lock that nobody holds is that of a process that is gone: it says nothing. */
+static int read_lock(int state_fd, struct mount_info *info)
+{
+        cleanup_close int fd = file_open_beneath(state_fd, CONTROL_LOCK_FILE, O_RDONLY | O_NONBLOCK, 0);
+        cleanup_buf struct buf text = { 0 };
+        char *save = NULL;
+        int r;
+
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+                return 0;
+        if (errno != EWOULDBLOCK)
+                return -errno;
+        info->locked = true;
+        r = file_read_all(fd, LOCK_TEXT_MAX, &text);
+        if (r < 0)
+                return r;
+        for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+                take_lock_line(line, info);
+        return 0;
+}
+
+/* Only asked when no process holds the lock, so that nobody can keep us waiting: a mount without its process answers at
+ * once.  statfs, since stat of a dead mount's root may be answered from the kernel's cache. */
+static bool is_dead(const char *site)
+{
+        struct statfs st;
+
+        return statfs(site, &st) < 0 && errno == ENOTCONN;
+}
+
+int mount_examine(const char *site, int state_fd, struct mount_info *ret)
+{
+        cleanup_buf struct buf list = { 0 };
+        struct mount_info info = { .state = MOUNT_NONE };
+        struct mountinfo found;
+        int r = mountinfo_load(&list);
+
+        if (r == 0 && state_fd >= 0)
+                r = read_lock(state_fd, &info);
+        if (r < 0)
+                return r;
+        r = mountinfo_at(list.data, list.len, site, &found);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0) {
+                info.device = found.device;
+                if (strcmp(found.type, MOUNTINFO_TYPE) != 0)
+                        info.state = MOUNT_FOREIGN;
+                else
+                        info.state = !info.locked && is_dead(site) ? MOUNT_DEAD : MOUNT_LIVE;
+        }
+        *ret = info;
+        return 0;
+}
+
+int mount_unmount(const char *site, bool lazy, struct errtext *err)
+{
+        const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "--", lazy ? "--" : site, lazy ? site : NULL, NULL };
+        cleanup_buf struct buf words = { 0 };
+        int r;
+
+        /* Root, in a user namespace too, needs no helper; everybody else is told so by EPERM. */
+        if (umount2(site, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
+                return 0;
+        if (errno != EPERM)
+                return errtext_set(err, -errno, "cannot unmount %s: %s", site, errno_name(-errno, (char[128]){ 0 }));
+        r = program_run(argv, &words);
+        if (r == -ENOENT)
+                return errtext_set(err, r, "cannot unmount %s: fusermount3 is not installed", site);
+        if (r < 0)
+                return errtext_set(err, r, "cannot run fusermount3: %s", errno_name(r, (char[128]){ 0 }));
+        if (r == 0)
+                return 0;
+        /* It says EBUSY in words alone. */
+        r = words.data && strstr(words.data, "busy") ? -EBUSY : -EPERM;
+        return errtext_set(err, r, "cannot unmount %s: %s", site,
+                           words.len ? program_last_line(&words) : "fusermount3 failed");
+}
+
+int mount_detach(const char *site, struct errtext *err)
+{
+        for (int i = 0; i < DETACH_MAX; i++) {
+                struct mount_info info;
+                int r = mount_examine(site, -1, &info);
+
+                if (r < 0)
+                        return errtext_set(err, r, "cannot read the list of mounts: %s",
+                                           errno_name(r, (char[128]){ 0 }));
+                if (info.state != MOUNT_DEAD)
+                        return 0;
+                r = mount_unmount(site, true, err);
+                if (r < 0)
+                        return r;
+        }
+        return errtext_set(err, -EBUSY, "%s is covered by too many dead mounts", site);
+}
+
+int mount_reload(const struct target *t, struct errtext *err)
+{
+        struct mount_info info;
+        int r = mount_examine(t->site, t->state_fd, &info);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot read the list of mounts: %s", errno_name(r, (char[128]){ 0 }));
+        if (info.state != MOUNT_LIVE)
+                return 0;
+        cleanup_close int fd = open(t->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0 || ioctl(fd, CONTROL_RELOAD) < 0)
+                return errtext_set(err, -errno, "the mount at %s cannot show the change: %s (see %s/.fusepkg/log)", t->site,
+                                   errno_name(-errno, (char[128]){ 0 }), t->venv);
+        return 0;
+}

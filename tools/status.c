@@ -1,0 +1,272 @@
+#include "tools/command.h"
+
+#include "store/index.h"
+#include "tools/disk_use.h"
+#include "tools/json_out.h"
+#include "tools/mounts.h"
+#include "tools/outside_list.h"
+#include "tools/target.h"
+#include "tools/ui.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* What is told of one environment. */
+struct status {
+        const char *venv;
+        const char *site;   /* NULL: missing */
+        const char *state;
+        const char *store;
+        struct mount_info mount;
+        uint64_t generation;
+        size_t packages;
+        bool totals;        /* files and bytes_copied are known: the store could be read */
+        uint64_t files;
+        uint64_t bytes_copied;
+        uint64_t bytes_used;
+};
+
+/* Those that are to be reported, one after the other. */
+struct report {
+        json_t *list;       /* NULL: print lines */
+        size_t count;
+        size_t mounted;
+};
+
+static json_t *or_null(const char *text)
+{
+        return text ? json_out_string(text) : json_null();
+}
+
+static json_t *json_since(const struct status *s)
+{
+        time_t since = (time_t)s->mount.since;
+        struct tm tm;
+        char text[32];
+
+        if (s->mount.state != MOUNT_LIVE || s->mount.since <= 0 || !gmtime_r(&since, &tm))
+                return json_null();
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        return json_string(text);
+}
+
+static json_t *json_count(bool known, uint64_t n)
+{
+        return known ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *status_json(const struct status *s)
+{
+        bool live = s->mount.state == MOUNT_LIVE;
+
+        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I}",
+                         "venv", json_out_string(s->venv),
+                         "site_packages", or_null(s->site),
+                         "mounted", live,
+                         "state", s->state,
+                         "since", json_since(s),
+                         "store", or_null(s->store),
+                         "generation", (json_int_t)s->generation,
+                         "worker_pid", live && s->mount.pid > 0 ? json_integer(s->mount.pid) : json_null(),
+                         "packages", (json_int_t)s->packages,
+                         "files", json_count(s->totals, s->files),
+                         "bytes_copied", json_count(s->totals, s->bytes_copied),
+                         "bytes_used", (json_int_t)s->bytes_used);
+}
+
+static void print_status(const struct status *s)
+{
+        char copied[32], used[32], since[64] = "";
+        time_t start = (time_t)s->mount.since;
+        struct tm tm;
+
+        printf("%s\n", s->venv);
+        if (s->mount.state == MOUNT_LIVE && s->mount.pid > 0 && localtime_r(&start, &tm)) {
+                strftime(since, sizeof since, " since %Y-%m-%d %H:%M:%S", &tm);
+                printf("  %s%s by process %d\n", s->state, since, s->mount.pid);
+        } else {
+                printf("  %s\n", s->state);
+        }
+        if (!s->site)
+                return;
+        ui_format_bytes(s->bytes_copied, copied);
+        ui_format_bytes(s->bytes_used, used);
+        printf("  %zu package%s", s->packages, s->packages == 1 ? "" : "s");
+        if (s->totals)
+                printf(", %llu files; copies would take %s", (unsigned long long)s->files, copied);
+        printf("; takes %s here\n", used);
+        if (s->store)
+                printf("  store %s, generation %llu\n", s->store, (unsigned long long)s->generation);
+}
+
+static int tell(struct report *report, const struct status *s)
+{
+        if (s->mount.state == MOUNT_LIVE)
+                report->mounted++;
+        report->count++;
+        if (!report->list) {
+                print_status(s);
+                return 0;
+        }
+        return json_array_append_new(report->list, status_json(s));
+}
+
+static uint64_t use_outside(const struct target *t)
+{
+        cleanup_outside_list struct outside_list list = { 0 };
+        uint64_t bytes = 0;
+
+        if (outside_list_load(t->state_fd, &list) < 0)
+                return 0;
+        for (size_t i = 0; i < list.claim_count; i++) {
+                char path[300];
+
+                snprintf(path, sizeof path, "bin/%.255s", list.claims[i].name);
+                bytes += disk_use_file(t->venv_fd, path);
+        }
+        for (size_t i = 0; i < list.links.count; i++)
+                bytes += disk_use_file(t->venv_fd, list.links.paths[i]);
+        for (size_t i = 0; i < list.dirs.count; i++)
+                bytes += disk_use_file(t->venv_fd, list.dirs.paths[i]);
+        return bytes;
+}
+
+static void measure(const struct target *t, struct status *s)
+{
+        struct image_pool *pool = NULL;
+        struct errtext err = { "" };
+        struct store *store = NULL;
+        struct base *base = NULL;
+        struct view *view = NULL;
+        int r = disk_use_tree(t->state_fd, &s->bytes_used);
+
+        if (r < 0)
+                ui_warning("cannot measure '%s/" ENVIRONMENT_DIR "': %s", t->venv, errno_name(r, (char[128]){ 0 }));
+        s->bytes_used += use_outside(t);
+        r = target_store(t, STORE_READ, &store, &err);
+        if (r == 0)
+                r = target_view(t, store, &pool, &base, &view, &err);
+        if (r == 0) {
+                view_totals(view, &s->files, &s->bytes_copied);
+                s->totals = true;
+        } else {
+                ui_warning("%s", err.text);
+        }
+        view_free(view);
+        base_free(base);
+        image_pool_free(pool);
+        store_close(store);
+}
+
+static int tell_target(struct report *report, const struct target *t, struct errtext *err)
+{
+        struct status s = { .venv = t->venv, .site = t->site, .totals = true };
+        cleanup_free char *default_path = NULL;
+        int r = mount_examine(t->site, t->state_fd, &s.mount);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
+                                   errno_name(r, (char[128]){ 0 }));
+        s.state = mount_state_name(s.mount.state);
+        if (t->environment) {
+                s.store = t->environment->store_path;
+                s.generation = t->environment->generation;
+                s.packages = t->environment->slot_count;
+                s.totals = false;
+                measure(t, &s);
+        } else if (default_store_path(&default_path) == 0) {
+                s.store = default_path;
+        }
+        return tell(report, &s) < 0 ? errtext_set(err, -ENOMEM, "cannot make the result: out of memory") : 0;
+}
+
+/* --- all that use the store --- */
+
+struct leases {
+        struct report *report;
+        const struct store *store;
+        struct errtext *err;
+};
+
+static int tell_lease(const struct index_lease *lease, void *user)
+{
+        cleanup_target struct target t = TARGET_INIT;
+        struct leases *l = user;
+        struct errtext why;
+
+        /* Another venv that was made at the place of a removed one is not the one that the lease is about. */
+        if (target_open_path(lease->venv, &t, &why) == 0 && t.environment &&
+            strcmp(t.environment->id, lease->environment) == 0)
+                return tell_target(l->report, &t, l->err);
+        const struct status gone = { .venv = lease->venv, .state = "missing", .store = l->store->path, .totals = true };
+
+        return tell(l->report, &gone) < 0 ? errtext_set(l->err, -ENOMEM, "cannot make the result: out of memory") : 0;
+}
+
+static int tell_all(struct report *report, struct errtext *err)
+{
+        struct leases l = { .report = report, .err = err };
+        struct store *store = NULL;
+        struct index *x = NULL;
+        int r = default_store(STORE_READ, &store, err);
+
+        if (r == -ENOENT)
+                return 0; /* no store yet, so nobody uses it */
+        if (r == 0)
+                r = index_open(store, &x, err);
+        l.store = store;
+        if (r == 0)
+                r = index_each_lease(x, tell_lease, &l);
+        if (r < 0 && !err->text[0])
+                errtext_set(err, r, "cannot read the store's list of environments: %s",
+                            errno_name(r, (char[128]){ 0 }));
+        index_close(x);
+        store_close(store);
+        return r;
+}
+
+static int run(const struct options *o)
+{
+        struct report report = { .list = option_count(o, "--json") ? json_array() : NULL };
+        cleanup_target struct target t = TARGET_INIT;
+        struct errtext err = { "" };
+        int r;
+
+        if (option_count(o, "--venv") || option_count(o, "--python")) {
+                r = target_open_as_is(o, &t, &err);
+                if (r == 0)
+                        r = tell_target(&report, &t, &err);
+        } else {
+                r = tell_all(&report, &err);
+        }
+        if (r < 0) {
+                json_decref(report.list);
+                ui_error("%s", err.text);
+                return EXIT_UNMET;
+        }
+        if (report.list)
+                return json_out(report.list) < 0 ? EXIT_USAGE : EXIT_DONE;
+        if (report.count == 0)
+                ui_say("No environment uses the store");
+        if (report.mounted)
+                ui_hint("a mounted venv can only be deleted after `fusepkg umount`: else rm -rf ends in 'Device or resource "
+                        "busy'");
+        return EXIT_DONE;
+}
+
+static const struct option_spec options[] = {
+        TARGET_OPTIONS,
+        { "--json", 0, NULL, "print a list of {venv, site_packages, mounted, state, …}" },
+        { NULL, 0, NULL, NULL },
+};
+
+const struct command command_status = {
+        .name = "status",
+        .usage = "[OPTIONS]",
+        .summary = "Show an environment, or all that use the store",
+        .help = "Without --venv and --python all environments are listed that use the store.  States: mounted, unmounted,\n"
+                "dead (its process is gone: the next command detaches it), foreign (something else is mounted there),\n"
+                "missing (the venv was deleted).",
+        .options = options,
+        .run = run,
+};
