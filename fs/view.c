@@ -205,13 +205,7 @@ const struct generated_file *view_generated(const struct view *v, uint64_t id)
         return s && (id & ID_GENERATED) && n < s->slot->file_count ? &s->slot->files[n] : NULL;
 }
 
-static bool is_base_id(uint64_t id)
-{
-        return id >= BASE_FIRST && id >> ID_SLOT_SHIFT == 0;
-}
-
-/* The entry of a slot's image; -ENOENT when the id names none. */
-static int find_entry(const struct view *v, uint64_t id, const struct view_slot **ret_slot, struct image_entry *ret)
+int view_entry(const struct view *v, uint64_t id, const struct view_slot **ret_slot, struct image_entry *ret)
 {
         const struct view_slot *s = view_slot_of(v, id);
         uint64_t number = id & UINT32_MAX;
@@ -291,7 +285,7 @@ int view_getattr(const struct view *v, uint64_t id, struct node *ret)
                 fill_times(ret, (struct timespec){ v->marker_time, 0 }, (struct timespec){ v->marker_time, 0 });
                 return 0;
         }
-        if (is_base_id(id))
+        if (view_is_base(id))
                 return base_attr(v, id, ret);
         g = view_generated(v, id);
         s = view_slot_of(v, id);
@@ -300,7 +294,7 @@ int view_getattr(const struct view *v, uint64_t id, struct node *ret)
                 fill_times(ret, (struct timespec){ image_time(s->image), 0 }, from_ns(s->time));
                 return 0;
         }
-        r = find_entry(v, id, &s, &e);
+        r = view_entry(v, id, &s, &e);
         if (r < 0)
                 return r;
         if (e.type == IMAGE_DIR) {
@@ -359,9 +353,9 @@ int view_lookup(const struct view *v, uint64_t dir, const char *name, size_t len
                 m = merged_find(d, name, len);
                 return m ? view_getattr(v, m->id, ret) : -ENOENT;
         }
-        if (is_base_id(dir))
+        if (view_is_base(dir))
                 return base_child(v, dir, name, len, ret);
-        r = find_entry(v, dir, &s, &e);
+        r = view_entry(v, dir, &s, &e);
         if (r < 0)
                 return r;
         if (e.type != IMAGE_DIR)
@@ -400,7 +394,7 @@ uint64_t view_parent(const struct view *v, uint64_t dir)
 
         if (d)
                 return d->parent;
-        if (is_base_id(dir) && v->base && (path = base_path(v->base, dir))) {
+        if (view_is_base(dir) && v->base && (path = base_path(v->base, dir))) {
                 cleanup_buf struct buf up = { 0 };
                 const char *slash = strrchr(path, '/');
 
@@ -408,7 +402,7 @@ uint64_t view_parent(const struct view *v, uint64_t dir)
                         return n.id;
                 return NODE_ROOT;
         }
-        if (find_entry(v, dir, &s, &e) < 0)
+        if (view_entry(v, dir, &s, &e) < 0)
                 return NODE_ROOT;
         /* The parent of an exclusive directory may be merged: then its id is not the slot's own. */
         for (size_t i = 0; i < v->dir_count; i++)
@@ -417,123 +411,6 @@ uint64_t view_parent(const struct view *v, uint64_t dir)
                             v->dirs[i]->providers[k].entry == e.parent)
                                 return v->dirs[i]->id;
         return slot_id(s, e.parent);
-}
-
-/* Listing ------------------------------------------------------------------------------------------------------ */
-
-struct base_names {
-        const struct view *v;
-        const char *folder;
-        struct view_dirent *list;
-        size_t count;
-        size_t cap;
-};
-
-static int add_base_name(const char *name, mode_t type, void *user)
-{
-        struct base_names *b = user;
-        cleanup_buf struct buf path = { 0 };
-        uint64_t id;
-        int r = buf_printf(&path, "%s/%s", b->folder, name);
-
-        if (r == 0)
-                r = base_number(b->v->base, path.data, path.len, &id);
-        if (r < 0)
-                return r;
-        if (b->count == b->cap) {
-                size_t cap = b->cap ? 2 * b->cap : 32;
-                struct view_dirent *more = realloc(b->list, cap * sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                b->list = more;
-                b->cap = cap;
-        }
-        char *copy = strdup(name);
-
-        if (!copy)
-                return -ENOMEM;
-        b->list[b->count++] = (struct view_dirent){ span_of(copy), id, image_cookie(copy, strlen(copy)), type };
-        return 0;
-}
-
-static int compare_dirents(const void *a, const void *b)
-{
-        const struct view_dirent *x = a, *y = b;
-
-        return (x->cookie > y->cookie) - (x->cookie < y->cookie);
-}
-
-static int list_base(const struct view *v, uint64_t dir, uint64_t after,
-                     int (*fn)(const struct view_dirent *d, void *user), void *user)
-{
-        struct base_names b = { .v = v, .folder = v->base ? base_path(v->base, dir) : NULL };
-        int r;
-
-        if (!b.folder)
-                return -ENOENT;
-        r = base_list(v->base, v->hidden, b.folder, add_base_name, &b);
-        if (r == 0 && b.count)
-                qsort(b.list, b.count, sizeof(*b.list), compare_dirents);
-        for (size_t i = 0; r == 0 && i < b.count; i++)
-                if (b.list[i].cookie > after && fn(&b.list[i], user))
-                        break;
-        for (size_t i = 0; i < b.count; i++)
-                free((char *)b.list[i].name.data);
-        free(b.list);
-        return r;
-}
-
-static int list_merged(const struct merged_dir *d, uint64_t after,
-                       int (*fn)(const struct view_dirent *d, void *user), void *user)
-{
-        size_t low = 0, high = d->count;
-
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-
-                if (d->entries[mid].cookie <= after)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        for (; low < d->count; low++) {
-                const struct merged_entry *e = &d->entries[low];
-                struct view_dirent dirent = { e->name, e->id, e->cookie, e->type };
-
-                if (fn(&dirent, user))
-                        break;
-        }
-        return 0;
-}
-
-int view_readdir(const struct view *v, uint64_t dir, uint64_t after,
-                 int (*fn)(const struct view_dirent *d, void *user), void *user)
-{
-        const struct merged_dir *d = view_merged(v, dir);
-        const struct view_slot *s;
-        struct image_entry e;
-        int r;
-
-        if (d)
-                return list_merged(d, after, fn, user);
-        if (is_base_id(dir))
-                return list_base(v, dir, after, fn, user);
-        r = find_entry(v, dir, &s, &e);
-        if (r < 0)
-                return r;
-        if (e.type != IMAGE_DIR)
-                return -ENOTDIR;
-        if (s->retired)
-                return 0;
-        for (uint32_t i = image_seek(s->image, e.number, after + 1); i < e.first_child + e.children; i++) {
-                struct image_entry c = image_entry(s->image, i);
-                struct view_dirent dirent = { c.name, slot_id(s, i), c.cookie, c.type == IMAGE_DIR ? S_IFDIR : S_IFREG };
-
-                if (fn(&dirent, user))
-                        break;
-        }
-        return 0;
 }
 
 bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir)

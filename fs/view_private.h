@@ -105,10 +105,19 @@ static inline uint64_t slot_id(const struct view_slot *s, uint32_t entry)
         return (uint64_t)s->number << ID_SLOT_SHIFT | entry;
 }
 
+static inline bool view_is_base(uint64_t id)
+{
+        return id >= BASE_FIRST && id >> ID_SLOT_SHIFT == 0;
+}
+
+/* view_index.c: by id after view_index, which view_merge calls; NULL when the directory is one provider's own. */
+int view_index(struct view *v);
 const struct merged_dir *view_merged(const struct view *v, uint64_t id);
 const struct merged_entry *merged_find(const struct merged_dir *d, const char *name, size_t len);
 /* NULL when no slot has that number. */
 const struct view_slot *view_slot_of(const struct view *v, uint64_t id);
+/* The entry of a slot's image; -ENOENT when the id names none. */
+int view_entry(const struct view *v, uint64_t id, const struct view_slot **ret_slot, struct image_entry *ret);
 const struct generated_file *view_generated(const struct view *v, uint64_t id);
 
 /* Builds all merged directories; view_merge.c. */
