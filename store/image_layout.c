@@ -207,7 +207,8 @@ static int gather_children(struct builder *b, const struct pending *dir)
                 if (r < 0)
                         return r;
         }
-        qsort(b->children, b->child_count, sizeof(*b->children), compare_children);
+        if (b->child_count > 1)
+                qsort(b->children, b->child_count, sizeof(*b->children), compare_children);
         return 0;
 }
 
