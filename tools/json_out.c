@@ -25,18 +25,21 @@ int json_out_failed(json_t *value)
         return EXIT_USAGE;
 }
 
-/* How many bytes the character at P takes; 0: not UTF-8. */
+/* How many bytes the character at P takes; 0: not UTF-8, as overlong forms, surrogates and what is above U+10FFFF. */
 static size_t utf8_length(const unsigned char *p)
 {
         size_t n = 0;
 
         if (p[0] < 0x80)
-                n = 1;
-        else if (p[0] >= 0xc2 && p[0] < 0xf5)
+                return 1;
+        if (p[0] >= 0xc2 && p[0] < 0xf5)
                 n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
         for (size_t i = 1; i < n; i++)
                 if ((p[i] & 0xc0) != 0x80)
                         return 0;
+        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+            (p[0] == 0xf4 && p[1] > 0x8f))
+                return 0;
         return n;
 }
 

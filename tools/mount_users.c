@@ -20,8 +20,8 @@ static bool is_number(const char *name)
         return name[0] != '\0' && strspn(name, "0123456789") == strlen(name);
 }
 
-/* Asks for what the kernel knows already: a mount that hangs must not take us with it.  A dead one answers ENOTCONN or
- * nothing at all, and then the link's text tells. */
+/* Asks for what the kernel knows already: a mount that hangs must not take us with it.  A dead one answers ENOTCONN, and
+ * another user's EACCES, even to root: then the link's text tells. */
 static bool link_is_on(int dirfd, const char *name, dev_t device, const char *site)
 {
         struct statx st;
@@ -31,7 +31,7 @@ static bool link_is_on(int dirfd, const char *name, dev_t device, const char *si
 
         if (statx(dirfd, name, AT_STATX_DONT_SYNC, 0, &st) == 0)
                 return makedev(st.stx_dev_major, st.stx_dev_minor) == device;
-        if (errno != ENOTCONN)
+        if (errno != ENOTCONN && errno != EACCES)
                 return false;
         n = readlinkat(dirfd, name, path, sizeof path - 1);
         if (n < (ssize_t)len)
