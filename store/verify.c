@@ -76,6 +76,13 @@ static int items_add(struct items *items, const uint8_t id[SHA256_SIZE], uint64_
         return 0;
 }
 
+/* qsort() wants a list even where there is nothing to sort. */
+static void sort(void *list, size_t n, size_t size, int (*compare)(const void *a, const void *b))
+{
+        if (n > 0)
+                qsort(list, n, size, compare);
+}
+
 static int compare_items(const void *a, const void *b)
 {
         return memcmp(((const struct item *)a)->id, ((const struct item *)b)->id, SHA256_SIZE);
@@ -268,7 +275,7 @@ static int collect_references(struct verification *v)
                         memcpy(ref->object, o.id, SHA256_SIZE);
                 }
         }
-        qsort(v->references, n, sizeof *v->references, compare_references);
+        sort(v->references, n, sizeof *v->references, compare_references);
         for (size_t i = 0; r == 0 && i < n; i++) {
                 const struct reference *ref = &v->references[i];
                 struct item *item = items_find(&v->objects, found, ref->object);
@@ -316,7 +323,7 @@ static int report_object(struct verification *v, const struct item *item)
         for (size_t i = 0; i < v->reference_count; i++)
                 if (memcmp(v->references[i].object, item->id, SHA256_SIZE) == 0)
                         packages[n++] = v->images.list[v->references[i].image].package;
-        qsort(packages, n, sizeof *packages, compare_names);
+        sort(packages, n, sizeof *packages, compare_names);
         for (size_t i = 0; i < n; i++)
                 if (kept == 0 || strcmp(packages[kept - 1], packages[i]) != 0)
                         packages[kept++] = packages[i];
@@ -345,8 +352,8 @@ static int verify_all(struct verification *v)
                 r = store_each_image(v->store, list_image, v);
         if (r < 0)
                 return r;
-        qsort(v->objects.list, v->objects.count, sizeof *v->objects.list, compare_items);
-        qsort(v->images.list, v->images.count, sizeof *v->images.list, compare_items);
+        sort(v->objects.list, v->objects.count, sizeof *v->objects.list, compare_items);
+        sort(v->images.list, v->images.count, sizeof *v->images.list, compare_items);
         r = ask_index(v);
         for (size_t i = 0; i < v->images.count; i++)
                 v->total += v->images.list[i].bytes;
