@@ -123,14 +123,14 @@ static inline void sample_hash(const char *word, uint8_t ret[SHA256_SIZE])
         assert_int_equal(sha256_bytes(word, strlen(word), ret), 0);
 }
 
-/* Publishes an image NAME-VERSION of two small files, and of one object with OBJECT_FILL unless that is 0.  Its archive is called
- * "archive NAME VERSION", its key "key NAME VERSION". */
+/* Publishes an image NAME-VERSION of two small files, and of one object with OBJECT_FILL unless that is 0.  Its archive
+ * is called "archive NAME VERSION", its key "key NAME VERSION". */
 static inline struct image *sample_image(const struct store *s, const char *name, const char *version, char object_fill,
                                          size_t object_size)
 {
         struct staging g = { .fd = -1 };
         struct image_writer *w = NULL;
-        struct image_info info = { .name = name, .version = version, .requires_python = ">=3.8", .record_matched = true };
+        struct image_info info = { .name = name, .version = version, .requires_python = "", .record_matched = true };
         char dist_info[100], metadata_path[200], text[200], block[400];
         uint8_t object[SHA256_SIZE], id[SHA256_SIZE];
         struct errtext err = { "" };
