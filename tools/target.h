@@ -57,6 +57,8 @@ void target_give_state(const struct target *t);
 
 /* Opens the store that belongs to the target; makes a new one only with STORE_CREATE and when none is recorded. */
 int target_store(const struct target *t, enum store_mode mode, struct store **ret, struct errtext *err);
+/* Is S the store that the environment records? */
+int target_check_store(const struct target *t, const struct store *s, struct errtext *err);
 /* Without a target: $FUSEPKG_STORE or the default. */
 int default_store(enum store_mode mode, struct store **ret, struct errtext *err);
 int default_store_path(char **ret);
@@ -66,6 +68,9 @@ int default_store_path(char **ret);
  * To be freed in the order view, base, pool. */
 int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
                 struct view **ret_view, struct errtext *err);
+
+/* The base alone; NULL while the bare folder cannot be seen. */
+int target_base(const struct target *t, struct base **ret, struct errtext *err);
 
 /* Distributions of the base that are visible: calls FN with each dist-info (or egg-info) folder's name, name and version. */
 int target_each_bare(const struct target *t,

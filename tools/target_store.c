@@ -81,7 +81,7 @@ int default_store(enum store_mode mode, struct store **ret, struct errtext *err)
 }
 
 /* The store that is chosen now must be the one that the environment's packages are in. */
-static int check_same(const struct target *t, const struct store *s, struct errtext *err)
+int target_check_store(const struct target *t, const struct store *s, struct errtext *err)
 {
         const struct environment *e = t->environment;
 
@@ -108,7 +108,7 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
                 return errtext_set(err, r, "cannot open the store that '%s' uses: %.1200s", t->venv, why.text);
         }
         if (r == 0)
-                r = check_same(t, s, err);
+                r = target_check_store(t, s, err);
         if (r < 0) {
                 store_close(s);
                 return r;
@@ -118,15 +118,17 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
 }
 
 /* The bare folder can be seen while nothing is mounted on it. */
-static int open_base(const struct target *t, struct base **ret, struct errtext *err)
+int target_base(const struct target *t, struct base **ret, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
         int fd, r = mount_examine(t->site, t->state_fd, &info);
 
         if (r < 0)
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, strerror(-r));
-        if (info.state == MOUNT_LIVE || info.state == MOUNT_DEAD)
+        if (info.state == MOUNT_LIVE || info.state == MOUNT_DEAD) {
+                *ret = NULL;
                 return 0;
+        }
         fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return errtext_set(err, -errno, "cannot open '%s': %s", t->site, strerror(errno));
@@ -145,7 +147,7 @@ int target_view(const struct target *t, const struct store *s, struct image_pool
         r = image_pool_new(s, &pool);
         if (r < 0)
                 return errtext_set(err, r, "out of memory");
-        r = open_base(t, &base, err);
+        r = target_base(t, &base, err);
         if (r == 0)
                 r = view_new(t->environment, pool, base, t->state_fd, NULL, ret_view, err);
         if (r < 0) {

@@ -1,0 +1,270 @@
+#include "tools/change.h"
+
+#include "store/wheel_name.h"
+#include "tools/outside.h"
+#include "tools/ui.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+int change_open(const struct options *o, struct change *ret, struct errtext *err)
+{
+        return target_open(o, &ret->t, err);
+}
+
+int change_open_store(struct change *c, struct errtext *err)
+{
+        int r = target_store(&c->t, STORE_CREATE, &c->store, err);
+
+        if (r == 0)
+                r = index_open(c->store, &c->index, err);
+        if (r == 0 && image_pool_new(c->store, &c->pool) < 0)
+                r = errtext_set(err, -ENOMEM, "out of memory");
+        return r;
+}
+
+void change_release(struct change *c)
+{
+        /* Only an empty folder goes: one that a commit has filled stays. */
+        if (c->made_state && !c->committed)
+                (void)unlinkat(c->t.venv_fd, ENVIRONMENT_DIR, AT_REMOVEDIR);
+        for (size_t i = 0; i < c->line_count; i++) {
+                free(c->lines[i].name);
+                free(c->lines[i].version);
+        }
+        free(c->lines);
+        environment_free(c->next);
+        image_pool_free(c->pool);
+        index_close(c->index);
+        store_close(c->store);
+        target_close(&c->t);
+        *c = (struct change)CHANGE_INIT;
+}
+
+static unsigned current_umask(void)
+{
+        mode_t mask = umask(022);
+
+        umask(mask);
+        return mask & 0777;
+}
+
+/* The store's folder may have been moved: then its new place is recorded, its id being the same. */
+static int prepare_next(struct change *c, struct errtext *err)
+{
+        struct environment *e = c->t.environment;
+        char *path;
+        int r;
+
+        r = e ? environment_copy(e, &c->next)
+              : environment_new(c->t.site_rel, c->t.python, c->store, current_umask(), &c->next);
+        if (r < 0)
+                return errtext_set(err, r, "cannot prepare the environment: %s", strerror(-r));
+        if (strcmp(c->next->store_path, c->store->path) == 0)
+                return 0;
+        path = strdup(c->store->path);
+        if (!path)
+                return errtext_set(err, -ENOMEM, "out of memory");
+        free(c->next->store_path);
+        c->next->store_path = path;
+        return 0;
+}
+
+int change_lock(struct change *c, struct errtext *err)
+{
+        int r;
+
+        c->made_state = c->t.state_fd < 0;
+        r = target_lock(&c->t, err);
+        c->started_ns = ui_now_ns();
+        if (r == 0)
+                r = target_check_store(&c->t, c->store, err);
+        if (r == 0 && c->t.environment)
+                r = outside_apply(&c->t, c->t.environment, c->pool, err);
+        return r < 0 ? r : prepare_next(c, err);
+}
+
+int change_note(struct change *c, char sign, const char *name, const char *version, struct errtext *err)
+{
+        struct change_line *lines = reallocarray(c->lines, c->line_count + 1, sizeof(*lines));
+        struct change_line line = { .sign = sign, .name = strdup(name), .version = strdup(version) };
+
+        if (lines)
+                c->lines = lines;
+        if (!lines || !line.name || !line.version) {
+                free(line.name);
+                free(line.version);
+                return errtext_set(err, -ENOMEM, "out of memory");
+        }
+        lines[c->line_count++] = line;
+        return 0;
+}
+
+/* --- the base --- */
+
+struct hiding {
+        struct change *change;
+        const char *name;
+        size_t hidden;
+        struct errtext *err;
+};
+
+static int hide_one(const char *dist_info, const char *name, const char *version, void *user)
+{
+        struct hiding *h = user;
+        int r;
+
+        if (!name_equal(name, h->name))
+                return 0;
+        r = outside_bare_note(&h->change->t, dist_info, h->err);
+        if (r == 0 && environment_hide(h->change->next, dist_info) < 0)
+                r = errtext_set(h->err, -ENOMEM, "out of memory");
+        if (r == 0)
+                r = change_note(h->change, '-', name, version, h->err);
+        h->hidden++;
+        return r;
+}
+
+int change_hide(struct change *c, const char *name, size_t *ret_hidden, struct errtext *err)
+{
+        struct hiding h = { .change = c, .name = name, .err = err };
+        int r;
+
+        errtext_set(err, 0, "cannot read '%s'", c->t.site);
+        r = target_each_bare(&c->t, hide_one, &h);
+        if (ret_hidden)
+                *ret_hidden = h.hidden;
+        return r;
+}
+
+/* --- the commit --- */
+
+static int commit_environment(struct change *c, struct errtext *err)
+{
+        const struct image_source images = { image_pool_source, c->pool };
+        cleanup_close int site = openat(c->t.venv_fd, c->t.site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (site < 0)
+                return errtext_set(err, -errno, "cannot open '%s': %s", c->t.site, strerror(errno));
+        r = environment_commit(c->t.state_fd, c->t.environment, c->next, &images, site, err);
+        if (r < 0)
+                return r;
+        environment_free(c->t.environment);
+        c->t.environment = steal_ptr(c->next);
+        c->committed = true;
+        return 0;
+}
+
+/* The store learns who uses it, and what. */
+static int lease(struct change *c)
+{
+        const struct environment *e = c->t.environment;
+        cleanup_free uint8_t (*images)[SHA256_SIZE] = reallocarray(NULL, e->slot_count + 1, SHA256_SIZE);
+        struct index_lease l = { .venv = c->t.venv, .environment = e->id };
+        struct stat st;
+        int r;
+
+        if (!images || fstat(c->t.venv_fd, &st) < 0)
+                return -ENOMEM;
+        l.device = st.st_dev;
+        l.inode = st.st_ino;
+        for (size_t i = 0; i < e->slot_count; i++)
+                memcpy(images[i], e->slots[i].image, SHA256_SIZE);
+        r = index_put_lease(c->index, &l);
+        return r < 0 ? r : index_touch(c->index, (const uint8_t (*)[SHA256_SIZE])images, e->slot_count);
+}
+
+static int by_name(const void *a, const void *b)
+{
+        const struct change_line *x = a, *y = b;
+        cleanup_buf struct buf i = { 0 }, k = { 0 };
+        int order;
+
+        if (name_normalize(x->name, strlen(x->name), &i) < 0 || name_normalize(y->name, strlen(y->name), &k) < 0)
+                return 0;
+        order = strcmp(i.data ? i.data : "", k.data ? k.data : "");
+        return order ? order : (y->sign == '-') - (x->sign == '-');
+}
+
+static void say_count(const char *what, size_t n, uint64_t ns)
+{
+        char took[32];
+
+        if (n == 0)
+                return;
+        ui_format_duration(ns, took);
+        ui_say("%s %zu package%s in %s", what, n, n == 1 ? "" : "s", took);
+}
+
+/* "-" and "+" of one name and version are one line: "~". */
+static void say_lines(const struct change *c)
+{
+        for (size_t i = 0; i < c->line_count; i++) {
+                const struct change_line *l = &c->lines[i], *next = i + 1 < c->line_count ? l + 1 : NULL;
+
+                if (next && l->sign == '-' && next->sign == '+' && name_equal(l->name, next->name) &&
+                    strcmp(l->version, next->version) == 0) {
+                        ui_change('~', next->name, next->version);
+                        i++;
+                } else {
+                        ui_change(l->sign, l->name, l->version);
+                }
+        }
+}
+
+static void say_result(struct change *c, uint64_t removed_ns, uint64_t ns)
+{
+        size_t removed = 0;
+
+        for (size_t i = 0; i < c->line_count; i++)
+                removed += c->lines[i].sign == '-';
+        if (c->line_count)
+                qsort(c->lines, c->line_count, sizeof(*c->lines), by_name);
+        say_count("Uninstalled", removed, removed < c->line_count ? removed_ns : ns);
+        say_count("Installed", c->line_count - removed, ns);
+        say_lines(c);
+}
+
+int change_commit(struct change *c, struct errtext *err)
+{
+        char text[128];
+        uint64_t planned_ns = ui_now_ns() - c->started_ns;
+        int r = outside_check(&c->t, c->next, c->pool, err);
+
+        if (r == 0)
+                r = commit_environment(c, err);
+        if (r < 0)
+                return r;
+        r = outside_apply(&c->t, c->t.environment, c->pool, err);
+        say_result(c, planned_ns, ui_now_ns() - c->started_ns);
+        target_give_state(&c->t);
+        if (r < 0)
+                return r;
+        r = lease(c);
+        if (r < 0)
+                ui_warning("the store could not note that '%s' uses it: %s", c->t.venv, errno_name(r, text));
+        return 0;
+}
+
+int change_show(struct change *c, bool mount, const struct mount_options *how, struct errtext *err)
+{
+        struct mount_info info = { .state = MOUNT_NONE };
+        struct errtext ignored;
+        int r = mount_examine(c->t.site, c->t.state_fd, &info);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", c->t.site, strerror(-r));
+        if (info.state == MOUNT_LIVE)
+                return mount_reload(&c->t, err);
+        if (mount) {
+                r = mount_start(&c->t, how, err);
+                target_give_state(&c->t);
+                if (r == 0)
+                        return 0;
+        }
+        /* Not mounted: the bare distributions can be seen, so their scripts are to be where they were. */
+        if (outside_bare_restore(&c->t, &ignored) < 0)
+                ui_warning("%s", ignored.text);
+        return r;
+}
