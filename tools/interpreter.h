@@ -20,7 +20,7 @@ struct interpreter_facts {
         char *sys_platform;                   /* "linux" */
         char *platform_system;                /* "Linux" */
         char *platform_machine;               /* "x86_64" */
-        char *platform_release;               /* of the kernel */
+        char *platform_release;               /* of the kernel: asked anew by each process */
         char *platform_version;
         char *sysconfig_platform;             /* "linux-x86_64" */
         char *extension_suffix;               /* ".cpython-312-x86_64-linux-gnu.so" */
@@ -29,6 +29,7 @@ struct interpreter_facts {
         unsigned minor;
         bool free_threaded;
         bool debug;
+        bool hard_float;                      /* 32-bit ARM only */
         unsigned pointer_bits;
         char *libc;                           /* "glibc", "musl" or "" */
         unsigned libc_major;
@@ -36,15 +37,17 @@ struct interpreter_facts {
 };
 
 struct interpreter;
+struct tags; /* tags.h */
 
 /* EXECUTABLE is VENV/bin/python; it is not asked yet.  STATE_FD is the .fusepkg folder, borrowed, or -1: no cache. */
 int interpreter_new(const char *executable, int state_fd, struct interpreter **ret);
 void interpreter_free(struct interpreter *p); /* NULL is fine */
 
-/* Asks, at the first call.  What it returns belongs to P. */
+/* Asks, at the first call of either.  What they return belongs to P. */
 int interpreter_get_facts(struct interpreter *p, const struct interpreter_facts **ret, struct errtext *err);
+int interpreter_get_tags(struct interpreter *p, const struct tags **ret, struct errtext *err);
 
-/* The answer as text, "key value" lines, words percent-encoded: reading and releasing it; for tests, and for the cache. */
+/* Reads the answer: lines "key value", values percent-encoded (buf.h).  -EBADMSG: something is missing. */
 int interpreter_parse_facts(const char *text, size_t len, struct interpreter_facts *ret);
 void interpreter_release_facts(struct interpreter_facts *f);
 
