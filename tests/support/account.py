@@ -37,7 +37,7 @@ class Account:
         self.folder = folder
         self.home = self.make_folder(folder / f"home-{name}")
         self.tmp = self.make_folder(folder / f"tmp-{name}")
-        self.store = folder / f"store-{name}"
+        self.store = self.home / "store"
         self.work = self.make_folder(folder / f"work-{name}")
         self.give(self.work)
 
