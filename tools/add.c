@@ -93,7 +93,7 @@ static int show(const struct options *o, struct change *c)
                 return EXIT_DONE;
         ui_error("installed, not mounted: %s", err.text);
         mount_hints(&c->t);
-        ui_hint("`fusepkg mount --venv %s` shows it once that is mended; `fusepkg doctor` tells what this machine lacks", c->t.venv);
+        ui_hint("`fusepkg mount --venv %s` shows it once that is mended", c->t.venv);
         return EXIT_UNMET;
 }
 

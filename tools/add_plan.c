@@ -46,7 +46,7 @@ static void show_progress(uint64_t done, uint64_t total, void *user)
 static void say_warnings(const struct plan *p, size_t i)
 {
         for (char *line = p->wheels[i].warnings.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
-                ui_warning("%s: %.*s", p->selection->list[i].base, (int)(end - line), line);
+                ui_warning("%.*s", (int)(end - line), line);
 }
 
 static int say_prepared(struct plan *p, uint64_t ns)
@@ -56,7 +56,7 @@ static int say_prepared(struct plan *p, uint64_t ns)
 
         for (size_t i = 0; i < p->selection->count; i++) {
                 if (p->wheels[i].result < 0 && p->wheels[i].err.text[0]) {
-                        ui_error("cannot add '%s': %s", p->selection->list[i].path, p->wheels[i].err.text);
+                        ui_error("cannot add %s", p->wheels[i].err.text); /* which begins with the wheel's name */
                         refused++;
                 }
                 prepared += p->wheels[i].result == 0 && p->wheels[i].prepared;
