@@ -69,10 +69,18 @@ static int print_json(struct installed *i, struct errtext *err)
         return json_out(list);
 }
 
+/* Without blanks at the end. */
 static void print_row(const char *const *cells, const size_t *widths, size_t columns)
 {
-        for (size_t c = 0; c < columns; c++)
-                printf("%s%-*s", c ? " " : "", c + 1 < columns || ui_verbosity() <= 0 ? (int)widths[c] : 0, cells[c]);
+        size_t pending = 0;
+
+        for (size_t c = 0; c < columns; c++) {
+                size_t len = strlen(cells[c]);
+
+                if (len > 0)
+                        printf("%*s%s", (int)pending, "", cells[c]);
+                pending = (len > 0 ? 0 : pending) + (widths[c] > len ? widths[c] - len : 0) + 1;
+        }
         putchar('\n');
 }
 

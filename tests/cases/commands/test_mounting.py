@@ -1,0 +1,206 @@
+"""mount and umount: what they refuse, and with which words."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from support import guard
+
+
+@pytest.fixture
+def venv(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo", files={"demo.py": "", "lib.so": os.urandom(8192)}))
+    return venv
+
+
+def worker(venv):
+    return venv.fusepkg("status", "--json").json()[0]["worker_pid"]
+
+
+def kill_worker(venv):
+    pid = worker(venv)
+    os.kill(pid, signal.SIGKILL)
+    while pid in [p for p, _ in guard.processes(venv.account.mark)]:
+        time.sleep(0.01)
+
+
+def test_mounting_twice_is_done_already(venv):
+    venv.fusepkg("mount")
+    pid = worker(venv)
+    assert "already mounted" in venv.fusepkg("mount").err
+    assert worker(venv) == pid
+
+
+def test_umount_of_what_is_not_mounted_is_done_already(account, new_venv, venv):
+    assert "not mounted" in venv.fusepkg("umount").err
+    fresh = new_venv(account)
+    fresh.fusepkg("umount")
+    assert not fresh.state.exists()
+
+
+def test_a_venv_without_anything_of_ours_has_nothing_to_mount(account, new_venv):
+    fresh = new_venv(account)
+    assert "nothing" in fresh.fusepkg("mount", status=1).err
+    assert not fresh.is_mounted
+
+
+def test_a_second_owner_is_refused_by_name(root, new_venv, make_wheel):
+    """The first one's mount is in a namespace of its own, so only its lock can be seen."""
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    holder = root.start(["unshare", "-m", "sh", "-c", f"fusepkg mount --venv {venv} && echo ready && exec sleep 600"],
+                        stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        pid = int((venv.state / "lock").read_text().split("pid ")[1].split()[0])
+        said = venv.fusepkg("mount", status=1).err
+        boot = open("/proc/sys/kernel/random/boot_id").read().strip()
+        assert str(pid) in said and os.uname().nodename in said and boot in said
+        assert not venv.is_mounted
+        assert str(pid) in venv.fusepkg("umount", status=1).err
+    finally:
+        holder.kill()
+        holder.wait()
+        for pid, _ in guard.processes(root.mark):
+            os.kill(pid, signal.SIGTERM)
+        guard.wait_gone(root.mark)
+    venv.fusepkg("mount")
+
+
+@pytest.mark.parametrize("how", ["cwd", "file", "mapping"])
+def test_who_uses_the_mount_is_named(account, venv, how):
+    venv.fusepkg("mount")
+    code = {
+        "cwd": f"import os; os.chdir({str(venv.site)!r})",
+        "file": f"f = open({str(venv.site / 'demo.py')!r})",
+        "mapping": f"import mmap; f = open({str(venv.site / 'lib.so')!r}, 'rb');"
+                   "m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); f.close()",
+    }[how]
+    holder = account.start(["/usr/bin/python3", "-ISc", f"{code}; print('ready', flush=True); import time; time.sleep(600)"],
+                           stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        said = venv.fusepkg("umount", status=1).err
+        assert f"python3 ({holder.pid})" in said or f"({holder.pid})" in said
+        assert "--lazy" in said
+        assert venv.is_mounted
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    venv.fusepkg("umount")
+    assert not venv.is_mounted
+
+
+def test_a_lazy_umount_leaves_it_to_who_uses_it(account, venv):
+    venv.fusepkg("mount")
+    code = f"import os; f = open({str(venv.site / 'lib.so')!r}, 'rb'); print('ready', flush=True); input(); print(len(f.read()))"
+    holder = account.start(["/usr/bin/python3", "-ISc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "ready\n"
+    venv.fusepkg("umount", "--lazy")
+    assert not venv.is_mounted
+    out, _ = holder.communicate("go\n", 60)
+    assert out == "8192\n"
+    guard.wait_gone(account.mark)
+    venv.fusepkg("mount")
+
+
+def test_umount_returns_when_it_can_be_mounted_again(venv):
+    for _ in range(10):
+        venv.fusepkg("mount")
+        venv.fusepkg("umount")
+
+
+def test_a_dead_mount_is_repaired_by_mount_and_taken_away_by_umount(venv):
+    venv.fusepkg("mount")
+    kill_worker(venv)
+    now = venv.fusepkg("status", "--json").json()[0]
+    assert (now["state"], now["mounted"], now["worker_pid"], now["since"]) == ("dead", False, None, None)
+    venv.fusepkg("mount")
+    venv.run_python("import demo")
+    kill_worker(venv)
+    venv.fusepkg("umount")
+    assert not venv.is_mounted
+    assert venv.fusepkg("status", "--json").json()[0]["state"] == "unmounted"
+
+
+def test_a_stopped_mount_hangs_nobody(venv):
+    """status, umount of others and the listing of mounts must not wait for a process that does not answer."""
+    venv.fusepkg("mount")
+    pid = worker(venv)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert venv.fusepkg("status", "--json", timeout=60).json()[0]["state"] == "mounted"
+        assert "already mounted" in venv.fusepkg("mount", timeout=60).err
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_foreground_serves_until_it_is_unmounted(account, venv):
+    front = account.start([account.installed / "bin/fusepkg", "mount", "--foreground", "--venv", venv])
+    while not venv.is_mounted:
+        assert front.poll() is None
+        time.sleep(0.02)
+    while worker(venv) is None:
+        time.sleep(0.02)
+    assert worker(venv) == front.pid
+    venv.run_python("import demo")
+    venv.fusepkg("umount")
+    assert front.wait(60) == 0
+
+
+def test_allow_other_needs_the_line_in_fuse_conf(user, new_venv, make_wheel):
+    conf = open("/etc/fuse.conf").read() if os.path.exists("/etc/fuse.conf") else ""
+    assert "\nuser_allow_other" not in "\n" + conf, "this machine allows it: the test needs one that does not"
+    venv = new_venv(user)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    assert "user_allow_other" in venv.fusepkg("mount", "--allow-other", status=1).err
+    assert not venv.is_mounted
+
+
+def test_another_users_venv_is_not_mounted(root, user, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    user.fusepkg("mount", "--venv", venv, status=1)
+    assert not venv.is_mounted
+
+
+def hidden(root, what):
+    """A command prefix: run without WHAT, a file, in a mount namespace of its own."""
+    script = {
+        "/dev/fuse": "mount -t tmpfs none /mnt && mknod -m 666 /mnt/null c 1 3 && mknod -m 666 /mnt/urandom c 1 9 && "
+                     "mount --move /mnt /dev",
+        "fusermount3": 'mount --bind /dev/null "$(command -v fusermount3)"',
+    }[what]
+    return ["unshare", "-m", "sh", "-c", f'{script} && exec "$@"', "sh"]
+
+
+def test_without_dev_fuse_the_error_says_what_to_do(root, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    result = root.run([*hidden(root, "/dev/fuse"), root.installed / "bin/fusepkg", "mount", "--venv", venv], status=1)
+    errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "modprobe fuse" in result.err
+
+
+def test_without_fusermount3_the_error_says_what_to_install(root, user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    argv = user.argv([user.installed / "bin/fusepkg", "mount", "--venv", venv])
+    result = root.run([*hidden(root, "fusermount3"), *argv], env=user.environment(), status=1)
+    assert len([line for line in result.err.splitlines() if line.startswith("error: ")]) == 1
+    assert "apt install fuse3" in result.err
+
+
+def test_without_rights_on_the_device_the_error_says_so(root, user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    script = "mount -t tmpfs none /mnt && mknod -m 666 /mnt/null c 1 3 && mknod -m 666 /mnt/urandom c 1 9 && " \
+             "mknod -m 600 /mnt/fuse c 10 229 && mount --move /mnt /dev"
+    argv = user.argv([user.installed / "bin/fusepkg", "mount", "--venv", venv])
+    result = root.run(["unshare", "-m", "sh", "-c", f'{script} && exec "$@"', "sh", *argv], env=user.environment(), status=1)
+    assert "/dev/fuse" in result.err and "0666" in result.err
