@@ -1,6 +1,7 @@
 #include "tools/add_plan.h"
 
 #include "tools/generated.h"
+#include "tools/outside.h"
 #include "tools/pep440.h"
 #include "tools/tags.h"
 #include "tools/ui.h"
@@ -225,21 +226,42 @@ int plan_environment(struct plan *p, struct errtext *err)
 /* --- conflicts --- */
 
 struct conflicts {
+        const char *python;
         bool strict;
         size_t count;
 };
 
+/* What lies in the mount's data folder is known by its place in the venv. */
+static void name_place(const struct conflicts *c, const char *path, struct buf *ret)
+{
+        static const char data[] = DATA_DIR "/data/", headers[] = DATA_DIR "/headers/";
+        int digits = (int)strspn(c->python, "0123456789.");
+        int r;
+
+        if (strncmp(path, data, strlen(data)) == 0)
+                r = buf_add_str(ret, path + strlen(data));
+        else if (strncmp(path, headers, strlen(headers)) == 0)
+                r = buf_printf(ret, "include/site/python%.*s/%s", digits, c->python, path + strlen(headers));
+        else
+                r = buf_add_str(ret, path);
+        if (r < 0)
+                buf_clear(ret);
+}
+
 static int say_conflict(const char *path, const char *loser, const char *winner, void *user)
 {
+        cleanup_buf struct buf place = { 0 };
         struct conflicts *c = user;
 
         if (c->count++ >= CONFLICTS_SHOWN)
                 return 0;
+        name_place(c, path, &place);
         if (c->strict)
-                ui_error("the file `%s` is provided by more than one package: `%s`, `%s`", path, loser, winner);
+                ui_error("the file `%s` is provided by more than one package: `%s`, `%s`", place.data ? place.data : path, loser,
+                         winner);
         else
-                ui_warning("The file `%s` is provided by more than one package: `%s`, `%s`; the later one, `%s`, is used", path,
-                           loser, winner, winner);
+                ui_warning("The file `%s` is provided by more than one package: `%s`, `%s`; the later one, `%s`, is used",
+                           place.data ? place.data : path, loser, winner, winner);
         return 0;
 }
 
@@ -247,20 +269,22 @@ static int say_conflict(const char *path, const char *loser, const char *winner,
 static int find_conflicts(struct plan *p, struct base *base, struct conflicts *found, struct errtext *err)
 {
         struct change *c = p->change;
-        const struct environment *old = c->t.environment;
+        uint32_t first_new = c->t.environment ? c->t.environment->next_slot : 1;
         struct view *view = NULL;
         int r = view_new(c->next, c->pool, base, c->t.state_fd, NULL, &view, err);
 
         if (r < 0)
                 return r;
-        r = view_conflicts(view, old ? old->next_slot : 1, say_conflict, found);
+        r = view_conflicts(view, first_new, say_conflict, found);
         view_free(view);
-        return r < 0 ? errtext_set(err, r, "cannot compare the packages' files: %s", strerror(-r)) : 0;
+        if (r < 0)
+                return errtext_set(err, r, "cannot compare the packages' files: %s", strerror(-r));
+        return outside_conflicts(&c->t, c->next, first_new, c->pool, say_conflict, found, err);
 }
 
 int plan_conflicts(struct plan *p, struct errtext *err)
 {
-        struct conflicts found = { .strict = p->strict };
+        struct conflicts found = { .python = p->change->t.python, .strict = p->strict };
         struct base *base = NULL;
         int r = target_base(&p->change->t, &base, err);
 

@@ -230,7 +230,7 @@ int change_commit(struct change *c, struct errtext *err)
 {
         char text[128];
         uint64_t planned_ns = ui_now_ns() - c->started_ns;
-        int r = outside_check(&c->t, c->next, c->pool, err);
+        int r = outside_check(&c->t, err);
 
         if (r == 0)
                 r = commit_environment(c, err);

@@ -60,7 +60,7 @@ int outside_keep(const struct target *t, uint64_t generation, const char *path, 
         return 0;
 }
 
-int outside_check(const struct target *t, const struct environment *next, struct image_pool *pool, struct errtext *err)
+int outside_check(const struct target *t, struct errtext *err)
 {
         cleanup_close int bin = file_open_beneath(t->venv_fd, "bin", O_RDONLY | O_DIRECTORY, 0);
 
@@ -70,20 +70,6 @@ int outside_check(const struct target *t, const struct environment *next, struct
                 return errtext_set(err, -errno, "cannot write to '%s/bin': %s", t->venv, strerror(errno));
         if (faccessat(t->venv_fd, ".", W_OK, AT_EACCESS) < 0)
                 return errtext_set(err, -errno, "cannot write to '%s': %s", t->venv, strerror(errno));
-        for (size_t i = 0; i < next->slot_count; i++) {
-                struct outside_scripts scripts = { 0 };
-                const struct image *img;
-                int r;
-
-                if (next->slots[i].time != 0)
-                        continue; /* not new */
-                r = image_pool_get(pool, next->slots[i].image, &img, err);
-                if (r == 0)
-                        r = outside_scripts_of(t, pool, img, &scripts, err);
-                outside_scripts_release(&scripts);
-                if (r < 0)
-                        return r;
-        }
         return 0;
 }
 

@@ -40,7 +40,12 @@ int outside_script_write(struct image_pool *pool, const struct image *img, const
                          const char *name, unsigned umask_, struct errtext *err);
 
 /* Refuses, before a commit, what could not be applied. */
-int outside_check(const struct target *t, const struct environment *next, struct image_pool *pool, struct errtext *err);
+int outside_check(const struct target *t, struct errtext *err);
+/* Calls FN for each script that a slot from number FIRST_NEW on shares with another one that has other bytes (as view_conflicts
+ * does for files): PATH is "bin/black". */
+int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new, struct image_pool *pool,
+                      int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user,
+                      struct errtext *err);
 /* NOW is the committed environment.  Does nothing when the list is already of its generation. */
 int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err);
 

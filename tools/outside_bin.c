@@ -94,6 +94,54 @@ static const struct outside_claim *winner(const struct outside_list *list, const
         return best;
 }
 
+static const char *slot_name(const struct environment *e, uint32_t number)
+{
+        for (size_t i = 0; i < e->slot_count; i++)
+                if (e->slots[i].number == number)
+                        return e->slots[i].name;
+        return "";
+}
+
+/* The claims of CLAIM's name by lower slots, when one of the two is new. */
+static int each_loser(const struct outside_run *run, const struct outside_claim *claim, uint32_t first_new,
+                      int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user)
+{
+        const struct outside_list *list = &run->next;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < list->claim_count; i++) {
+                const struct outside_claim *c = &list->claims[i];
+                cleanup_free char *path = NULL;
+
+                if (c->slot >= claim->slot || claim->slot < first_new || strcmp(c->name, claim->name) != 0 ||
+                    memcmp(c->sha256, claim->sha256, SHA256_SIZE) == 0)
+                        continue;
+                if (asprintf(&path, "bin/%s", c->name) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = fn(path, slot_name(run->now, c->slot), slot_name(run->now, claim->slot), user);
+        }
+        return r;
+}
+
+int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new, struct image_pool *pool,
+                      int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user,
+                      struct errtext *err)
+{
+        struct outside_run run = { .t = t, .now = next, .pool = pool, .bin_fd = -1, .err = err };
+        int r = outside_list_load(t->state_fd, &run.old);
+
+        errtext_set(err, 0, "out of memory");
+        if (r == 0)
+                r = collect_claims(&run);
+        for (size_t i = 0; r == 0 && i < run.next.claim_count; i++)
+                r = each_loser(&run, &run.next.claims[i], first_new, fn, user);
+        outside_list_release(&run.old);
+        outside_list_release(&run.next);
+        return r;
+}
+
 /* Is what lies at bin/NAME exactly what CLAIM wants? */
 static bool is_in_place(const struct outside_run *run, const struct outside_claim *claim)
 {
