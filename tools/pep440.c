@@ -323,8 +323,8 @@ static int parse_specifier(struct span text, struct specifier *ret, struct errte
                 return bad(err, text, "its version is none");
         if (s.version.local_count && ((s.op != EQUAL && s.op != NOT_EQUAL) || s.prefix))
                 return bad(err, text, "a local version goes with == and != only");
-        if (s.prefix && s.version.has_dev)
-                return bad(err, text, "a dev version has no .*");
+        if (s.prefix && (s.version.pre != VERSION_FINAL || s.version.has_post || s.version.has_dev))
+                return bad(err, text, ".* goes after the numbers of a release only");
         if (s.op == COMPATIBLE && s.version.release_count < 2)
                 return bad(err, text, "~= needs two numbers or more");
         *ret = s;
@@ -341,19 +341,10 @@ static bool has_prefix(const struct pep440 *v, const struct pep440 *prefix, size
         return true;
 }
 
-/* "==1.2.*", and the rare "==1.2rc1.*". */
-static bool matches_prefix(const struct pep440 *v, const struct pep440 *prefix)
-{
-        if (prefix->pre == VERSION_FINAL && !prefix->has_post)
-                return has_prefix(v, prefix, prefix->release_count);
-        return !compare_releases(v, prefix) && v->pre == prefix->pre && v->pre_number == prefix->pre_number &&
-               (!prefix->has_post || (v->has_post && v->post == prefix->post));
-}
-
 static bool is_equal(const struct pep440 *v, const struct specifier *s)
 {
         if (s->prefix)
-                return matches_prefix(v, &s->version);
+                return has_prefix(v, &s->version, s->version.release_count);
         return s->version.local_count ? !pep440_compare(v, &s->version) : !compare_public(v, &s->version);
 }
 
