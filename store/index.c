@@ -29,6 +29,7 @@ static const char *const statement_sql[INDEX_STATEMENTS] = {
         [INDEX_EACH_LEASE] = "SELECT venv, device, inode, environment FROM leases ORDER BY venv",
         [INDEX_UNSETTLED] = "SELECT id FROM images WHERE boot IS NOT NULL AND boot <> ?1",
         [INDEX_WAITING] = "SELECT id FROM images WHERE boot = ?1 AND added <= ?2",
+        [INDEX_IS_UNSETTLED] = "SELECT 1 FROM images WHERE id = ?1 AND boot IS NOT NULL AND boot <> ?2",
         [INDEX_SETTLE] = "UPDATE images SET boot = NULL WHERE id = ?1",
 };
 
@@ -56,7 +57,8 @@ int index_failed(struct index *x, int rc)
                 return -ENOMEM;
         case SQLITE_CANTOPEN:
         case SQLITE_PERM:
-                return system > 0 ? -system : -EACCES;
+                /* ENOENT would be the WAL's or its index's, and stand for a missing database. */
+                return system > 0 && system != ENOENT ? -system : -EACCES;
         default:
                 return system > 0 ? -system : -EIO;
         }
@@ -67,7 +69,7 @@ int index_execute(struct index *x, const char *sql)
         return index_failed(x, sqlite3_exec(x->db, sql, NULL, NULL, NULL));
 }
 
-static int prepare(struct index *x, enum index_statement which, sqlite3_stmt **ret)
+int index_prepare(struct index *x, enum index_statement which, sqlite3_stmt **ret)
 {
         if (!x->statements[which]) {
                 int rc = sqlite3_prepare_v3(x->db, statement_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
@@ -80,18 +82,7 @@ static int prepare(struct index *x, enum index_statement which, sqlite3_stmt **r
         return 0;
 }
 
-static void bind_hash(sqlite3_stmt *st, int i, const uint8_t hash[SHA256_SIZE])
-{
-        sqlite3_bind_blob(st, i, hash, SHA256_SIZE, SQLITE_STATIC);
-}
-
-static void bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-        sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
-}
-
-/* Runs a statement that gives no rows, and makes it ready for the next use. */
-static int run(struct index *x, sqlite3_stmt *st)
+int index_run(struct index *x, sqlite3_stmt *st)
 {
         int r = index_failed(x, sqlite3_step(st));
 
@@ -103,32 +94,23 @@ static int run(struct index *x, sqlite3_stmt *st)
 static int run_plain(struct index *x, enum index_statement which)
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, which, &st);
+        int r = index_prepare(x, which, &st);
 
-        return r < 0 ? r : run(x, st);
+        return r < 0 ? r : index_run(x, st);
 }
 
-static int begin(struct index *x)
+int index_begin(struct index *x)
 {
         return x->read_only ? -EROFS : run_plain(x, INDEX_BEGIN);
 }
 
-/* Ends a transaction as the result R of its work says. */
-static int finish(struct index *x, int r)
+int index_finish(struct index *x, int r)
 {
         if (r == 0)
                 r = run_plain(x, INDEX_COMMIT);
         if (r < 0 && !sqlite3_get_autocommit(x->db))
                 run_plain(x, INDEX_ROLLBACK);
         return r;
-}
-
-/* A column that holds a hash, or NULL when the row is not what we wrote. */
-static const uint8_t *column_hash(sqlite3_stmt *st, int column)
-{
-        const void *blob = sqlite3_column_blob(st, column);
-
-        return sqlite3_column_bytes(st, column) == SHA256_SIZE ? blob : NULL;
 }
 
 static const char *column_text(sqlite3_stmt *st, int column)
@@ -149,28 +131,28 @@ static int put_archive(struct index *x, const uint8_t image[SHA256_SIZE], const 
                        const char *filename)
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_PUT_ARCHIVE, &st);
+        int r = index_prepare(x, INDEX_PUT_ARCHIVE, &st);
 
         if (r < 0)
                 return r;
-        bind_hash(st, 1, sha256);
-        bind_hash(st, 2, image);
-        bind_text(st, 3, filename);
-        return run(x, st);
+        index_bind_hash(st, 1, sha256);
+        index_bind_hash(st, 2, image);
+        index_bind_text(st, 3, filename);
+        return index_run(x, st);
 }
 
 static int put_key(struct index *x, const uint8_t image[SHA256_SIZE], const uint8_t key[SHA256_SIZE],
                    const uint8_t sha256[SHA256_SIZE])
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_PUT_KEY, &st);
+        int r = index_prepare(x, INDEX_PUT_KEY, &st);
 
         if (r < 0)
                 return r;
-        bind_hash(st, 1, key);
-        bind_hash(st, 2, image);
-        bind_hash(st, 3, sha256);
-        return run(x, st);
+        index_bind_hash(st, 1, key);
+        index_bind_hash(st, 2, image);
+        index_bind_hash(st, 3, sha256);
+        return index_run(x, st);
 }
 
 /* Adds up in RET_BYTES what the objects take. */
@@ -178,16 +160,16 @@ static int put_objects(struct index *x, const struct image *img, uint64_t *ret_b
 {
         uint64_t bytes = 0;
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_PUT_OBJECT, &st);
+        int r = index_prepare(x, INDEX_PUT_OBJECT, &st);
 
         for (uint32_t i = 0; r == 0 && i < image_objects(img); i++) {
                 struct image_object o = image_object(img, i);
 
-                bind_hash(st, 1, image_id(img));
-                bind_hash(st, 2, o.id);
+                index_bind_hash(st, 1, image_id(img));
+                index_bind_hash(st, 2, o.id);
                 sqlite3_bind_int64(st, 3, (sqlite3_int64)o.size);
                 bytes += o.size;
-                r = run(x, st);
+                r = index_run(x, st);
         }
         if (r == 0)
                 *ret_bytes = bytes;
@@ -202,19 +184,19 @@ int index_put_image(struct index *x, const struct image *img, const char *filena
         int r = put_objects(x, img, &bytes);
 
         if (r == 0)
-                r = prepare(x, INDEX_PUT_IMAGE, &st);
+                r = index_prepare(x, INDEX_PUT_IMAGE, &st);
         if (r < 0)
                 return r;
-        bind_hash(st, 1, image_id(img));
-        bind_text(st, 2, meta->name);
-        bind_text(st, 3, meta->version);
+        index_bind_hash(st, 1, image_id(img));
+        index_bind_text(st, 2, meta->name);
+        index_bind_text(st, 3, meta->version);
         sqlite3_bind_int64(st, 4, (sqlite3_int64)(image_file_size(img) + bytes));
         sqlite3_bind_int64(st, 5, (sqlite3_int64)image_content_size(img));
         sqlite3_bind_int64(st, 6, image_files(img));
         sqlite3_bind_int(st, 7, meta->record_matched);
         sqlite3_bind_int64(st, 8, time(NULL));
-        bind_text(st, 9, boot);
-        r = run(x, st);
+        index_bind_text(st, 9, boot);
+        r = index_run(x, st);
         if (r == 0)
                 r = put_archive(x, image_id(img), image_archive(img), filename);
         if (r == 0 && meta->record_matched && !is_zero(image_key(img)))
@@ -224,22 +206,22 @@ int index_put_image(struct index *x, const struct image *img, const char *filena
 
 int index_add_image(struct index *x, const struct image *img, const char *filename)
 {
-        int r = begin(x);
+        int r = index_begin(x);
 
-        return r < 0 ? r : finish(x, index_put_image(x, img, filename, x->boot));
+        return r < 0 ? r : index_finish(x, index_put_image(x, img, filename, x->boot));
 }
 
 int index_add_archive(struct index *x, const uint8_t image[SHA256_SIZE], const uint8_t sha256[SHA256_SIZE],
                       const uint8_t key[SHA256_SIZE], const char *filename)
 {
-        int r = begin(x);
+        int r = index_begin(x);
 
         if (r < 0)
                 return r;
         r = put_archive(x, image, sha256, filename);
         if (r == 0 && key && !is_zero(key))
                 r = put_key(x, image, key, sha256);
-        return finish(x, r);
+        return index_finish(x, r);
 }
 
 static int find(struct index *x, enum index_statement which, const uint8_t what[SHA256_SIZE],
@@ -247,15 +229,15 @@ static int find(struct index *x, enum index_statement which, const uint8_t what[
 {
         const uint8_t *image, *archive;
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, which, &st), rc;
+        int r = index_prepare(x, which, &st), rc;
 
         if (r < 0)
                 return r;
-        bind_hash(st, 1, what);
+        index_bind_hash(st, 1, what);
         rc = sqlite3_step(st);
         if (rc == SQLITE_ROW) {
-                image = column_hash(st, 0);
-                archive = column_hash(st, 1);
+                image = index_column_hash(st, 0);
+                archive = index_column_hash(st, 1);
                 if (image && archive) {
                         memcpy(ret_image, image, SHA256_SIZE);
                         memcpy(ret_archive, archive, SHA256_SIZE);
@@ -317,11 +299,11 @@ int index_find_archive(struct index *x, const uint8_t sha256[SHA256_SIZE], uint8
 int index_has_filename(struct index *x, const char *filename)
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_FIND_FILENAME, &st), rc;
+        int r = index_prepare(x, INDEX_FIND_FILENAME, &st), rc;
 
         if (r < 0)
                 return r;
-        bind_text(st, 1, filename);
+        index_bind_text(st, 1, filename);
         rc = sqlite3_step(st);
         r = rc == SQLITE_ROW ? 1 : index_failed(x, rc);
         sqlite3_reset(st);
@@ -331,20 +313,20 @@ int index_has_filename(struct index *x, const char *filename)
 
 int index_forget_image(struct index *x, const uint8_t image[SHA256_SIZE])
 {
-        int r = begin(x);
+        int r = index_begin(x);
 
         if (r < 0)
                 return r;
         for (enum index_statement i = INDEX_DROP_IMAGE; r == 0 && i <= INDEX_DROP_KEYS; i++) {
                 sqlite3_stmt *st = NULL;
 
-                r = prepare(x, i, &st);
+                r = index_prepare(x, i, &st);
                 if (r == 0) {
-                        bind_hash(st, 1, image);
-                        r = run(x, st);
+                        index_bind_hash(st, 1, image);
+                        r = index_run(x, st);
                 }
         }
-        return finish(x, r);
+        return index_finish(x, r);
 }
 
 int index_touch(struct index *x, const uint8_t (*images)[SHA256_SIZE], size_t n)
@@ -355,22 +337,22 @@ int index_touch(struct index *x, const uint8_t (*images)[SHA256_SIZE], size_t n)
 
         if (x->read_only || n == 0)
                 return 0;
-        r = begin(x);
+        r = index_begin(x);
         if (r < 0)
                 return r;
-        r = prepare(x, INDEX_TOUCH, &st);
+        r = index_prepare(x, INDEX_TOUCH, &st);
         for (size_t i = 0; r == 0 && i < n; i++) {
-                bind_hash(st, 1, images[i]);
+                index_bind_hash(st, 1, images[i]);
                 sqlite3_bind_int64(st, 2, now);
-                r = run(x, st);
+                r = index_run(x, st);
         }
-        return finish(x, r);
+        return index_finish(x, r);
 }
 
 int index_each_image(struct index *x, int (*fn)(const struct index_image *image, void *user), void *user)
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_EACH_IMAGE, &st), rc = SQLITE_DONE;
+        int r = index_prepare(x, INDEX_EACH_IMAGE, &st), rc = SQLITE_DONE;
 
         while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct index_image image = {
@@ -380,7 +362,7 @@ int index_each_image(struct index *x, int (*fn)(const struct index_image *image,
                         .content = (uint64_t)sqlite3_column_int64(st, 4),
                         .files = (uint32_t)sqlite3_column_int64(st, 5),
                 };
-                const uint8_t *id = column_hash(st, 0);
+                const uint8_t *id = index_column_hash(st, 0);
 
                 if (!id)
                         continue;
@@ -397,33 +379,33 @@ int index_each_image(struct index *x, int (*fn)(const struct index_image *image,
 int index_put_lease(struct index *x, const struct index_lease *lease)
 {
         sqlite3_stmt *st = NULL;
-        int r = x->read_only ? -EROFS : prepare(x, INDEX_PUT_LEASE, &st);
+        int r = x->read_only ? -EROFS : index_prepare(x, INDEX_PUT_LEASE, &st);
 
         if (r < 0)
                 return r;
-        bind_text(st, 1, lease->venv);
+        index_bind_text(st, 1, lease->venv);
         sqlite3_bind_int64(st, 2, (sqlite3_int64)lease->device);
         sqlite3_bind_int64(st, 3, (sqlite3_int64)lease->inode);
-        bind_text(st, 4, lease->environment);
+        index_bind_text(st, 4, lease->environment);
         sqlite3_bind_int64(st, 5, time(NULL));
-        return run(x, st);
+        return index_run(x, st);
 }
 
 int index_drop_lease(struct index *x, const char *venv)
 {
         sqlite3_stmt *st = NULL;
-        int r = x->read_only ? -EROFS : prepare(x, INDEX_DROP_LEASE, &st);
+        int r = x->read_only ? -EROFS : index_prepare(x, INDEX_DROP_LEASE, &st);
 
         if (r < 0)
                 return r;
-        bind_text(st, 1, venv);
-        return run(x, st);
+        index_bind_text(st, 1, venv);
+        return index_run(x, st);
 }
 
 int index_each_lease(struct index *x, int (*fn)(const struct index_lease *lease, void *user), void *user)
 {
         sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_EACH_LEASE, &st), rc = SQLITE_DONE;
+        int r = index_prepare(x, INDEX_EACH_LEASE, &st), rc = SQLITE_DONE;
 
         while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct index_lease lease = {
@@ -440,74 +422,4 @@ int index_each_lease(struct index *x, int (*fn)(const struct index_lease *lease,
         if (st)
                 sqlite3_reset(st);
         return r;
-}
-
-/* Appends the ids that the statement gives: taken together first, as what is done with them changes the table. */
-static int collect(struct index *x, enum index_statement which, int64_t until, struct buf *ret)
-{
-        sqlite3_stmt *st = NULL;
-        int r = prepare(x, which, &st), rc = SQLITE_DONE;
-
-        if (r < 0)
-                return r;
-        bind_text(st, 1, x->boot);
-        if (which == INDEX_WAITING)
-                sqlite3_bind_int64(st, 2, until);
-        while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-                const uint8_t *id = column_hash(st, 0);
-
-                if (id)
-                        r = buf_add(ret, id, SHA256_SIZE);
-        }
-        if (r == 0)
-                r = index_failed(x, rc);
-        sqlite3_reset(st);
-        sqlite3_clear_bindings(st);
-        return r;
-}
-
-int index_each_unsettled(struct index *x, int (*fn)(const uint8_t image[SHA256_SIZE], void *user), void *user)
-{
-        cleanup_buf struct buf ids = { 0 };
-        int r = collect(x, INDEX_UNSETTLED, 0, &ids);
-
-        for (size_t i = 0; r == 0 && i < ids.len; i += SHA256_SIZE)
-                r = fn((const uint8_t *)ids.data + i, user);
-        return r;
-}
-
-static int settle_one(struct index *x, const uint8_t image[SHA256_SIZE])
-{
-        sqlite3_stmt *st = NULL;
-        int r = prepare(x, INDEX_SETTLE, &st);
-
-        if (r < 0)
-                return r;
-        bind_hash(st, 1, image);
-        return run(x, st);
-}
-
-int index_settle(struct index *x, unsigned age_s)
-{
-        cleanup_buf struct buf ids = { 0 };
-        int r;
-
-        if (x->read_only)
-                return 0;
-        r = collect(x, INDEX_WAITING, time(NULL) - (int64_t)age_s, &ids);
-        if (r < 0 || ids.len == 0)
-                return r;
-        if (syncfs(x->store->root_fd) < 0)
-                return -errno;
-        r = begin(x);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < ids.len; i += SHA256_SIZE)
-                r = settle_one(x, (const uint8_t *)ids.data + i);
-        return finish(x, r);
-}
-
-int index_mark_settled(struct index *x, const uint8_t image[SHA256_SIZE])
-{
-        return x->read_only ? -EROFS : settle_one(x, image);
 }

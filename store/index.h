@@ -68,6 +68,7 @@ int index_each_lease(struct index *x, int (*fn)(const struct index_lease *lease,
 /* Images written in an earlier boot that were never settled, and the settling: see above.  index_settle syncs the file
  * system of the store when images of this boot older than AGE_S seconds wait for it, and marks them. */
 int index_each_unsettled(struct index *x, int (*fn)(const uint8_t image[SHA256_SIZE], void *user), void *user);
+int index_is_settled(struct index *x, const uint8_t image[SHA256_SIZE]); /* 0, 1; 1 also for an unknown one */
 int index_settle(struct index *x, unsigned age_s);
 int index_mark_settled(struct index *x, const uint8_t image[SHA256_SIZE]);
 

@@ -28,6 +28,7 @@ enum index_statement {
         INDEX_EACH_LEASE,
         INDEX_UNSETTLED,
         INDEX_WAITING,
+        INDEX_IS_UNSETTLED,
         INDEX_SETTLE,
         INDEX_STATEMENTS
 };
@@ -49,6 +50,33 @@ struct index {
 int index_failed(struct index *x, int rc);
 /* Runs SQL without results. */
 int index_execute(struct index *x, const char *sql);
+/* The statement, prepared, without bindings. */
+int index_prepare(struct index *x, enum index_statement which, sqlite3_stmt **ret);
+/* Runs a statement that gives no rows, and makes it ready for the next use. */
+int index_run(struct index *x, sqlite3_stmt *st);
+/* -EROFS when the index is only read. */
+int index_begin(struct index *x);
+/* Ends a transaction as the result R of its work says. */
+int index_finish(struct index *x, int r);
+
+static inline void index_bind_hash(sqlite3_stmt *st, int i, const uint8_t hash[SHA256_SIZE])
+{
+        sqlite3_bind_blob(st, i, hash, SHA256_SIZE, SQLITE_STATIC);
+}
+
+static inline void index_bind_text(sqlite3_stmt *st, int i, const char *text)
+{
+        sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
+}
+
+/* A column that holds a hash, or NULL when the row is not what we wrote. */
+static inline const uint8_t *index_column_hash(sqlite3_stmt *st, int column)
+{
+        const void *blob = sqlite3_column_blob(st, column);
+
+        return sqlite3_column_bytes(st, column) == SHA256_SIZE ? blob : NULL;
+}
+
 /* The rows of one image, in a transaction of the caller's.  BOOT as in index.h. */
 int index_put_image(struct index *x, const struct image *img, const char *filename, const char *boot);
 

@@ -1,6 +1,5 @@
 #include "store/verify.h"
 
-#include "store/index.h"
 #include "store/verify_private.h"
 
 #include <fcntl.h>
@@ -387,22 +386,53 @@ int verify_store(const struct store *s, const struct verify_options *o, struct e
         return v.errors;
 }
 
-int verify_image(const struct store *s, const uint8_t id[SHA256_SIZE])
+static int remove_named(const struct store *s, const char *name)
+{
+        return unlinkat(s->root_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* With DISCARD, what is wrong is removed. */
+static int check_one(const struct store *s, const uint8_t id[SHA256_SIZE], bool discard)
 {
         struct verify_worker w = { 0 };
         struct image *img = NULL;
-        const char *kind = NULL;
+        const char *kind = NULL, *bad = NULL;
+        char name[80];
         int r = verify_worker_init(&w);
 
         if (r < 0)
                 return r;
         r = verify_image_content(&w, s, id, &img, &kind);
-        for (uint32_t i = 0; r == 0 && !kind && i < image_objects(img); i++) {
+        bad = kind;
+        for (uint32_t i = 0; r == 0 && img && i < image_objects(img) && (discard || !bad); i++) {
                 struct image_object o = image_object(img, i);
 
                 r = verify_object_content(&w, s, o.id, (int64_t)o.size, &kind);
+                bad = bad ? bad : kind;
+                store_object_name(o.id, name);
+                if (r == 0 && kind && discard)
+                        r = remove_named(s, name);
         }
+        store_image_name(id, name);
+        if (r == 0 && bad && discard)
+                r = remove_named(s, name);
         image_close(img);
         verify_worker_release(&w);
-        return r < 0 ? r : kind ? -EBADMSG : 0;
+        return r < 0 ? r : bad ? -EBADMSG : 0;
+}
+
+int verify_image(const struct store *s, const uint8_t id[SHA256_SIZE])
+{
+        return check_one(s, id, false);
+}
+
+int verify_unsettled(const struct store *s, struct index *x, const uint8_t id[SHA256_SIZE])
+{
+        int r = check_one(s, id, true), q = 0;
+
+        if (r == 0)
+                return index_mark_settled(x, id);
+        if (r == -EBADMSG)
+                q = index_forget_image(x, id);
+        return q < 0 ? q : r;
 }

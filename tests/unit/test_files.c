@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -231,8 +232,11 @@ static void removing_what_is_absent_or_a_file_is_fine(void **state)
 static void a_tree_deeper_than_the_table_of_descriptors_is_removed(void **state)
 {
         const struct sample *t = *state;
+        struct rlimit old, few;
         int fd = dir_make(t->folder_fd, "deep", 0700);
 
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        few = (struct rlimit){ 100, old.rlim_max };
         for (int i = 0; i < 3000; i++) {
                 int next = dir_make(fd, "d", 0700);
 
@@ -241,7 +245,9 @@ static void a_tree_deeper_than_the_table_of_descriptors_is_removed(void **state)
                 fd = next;
         }
         close(fd);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
         assert_int_equal(dir_remove_tree(t->folder_fd, "deep"), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
         assert_int_equal(count_entries(t->folder_fd), 0);
 }
 

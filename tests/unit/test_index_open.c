@@ -191,8 +191,16 @@ static void reading_changes_nothing(void **state)
         store_close(s);
 }
 
-static int read_only_child(const struct sample *t, const char *expected)
+static int count_lease(const struct index_lease *lease, void *user)
 {
+        (void)lease;
+        ++*(int *)user;
+        return 0;
+}
+
+static int read_only_child(const struct sample *t, const char *expected, bool leases)
+{
+        int n = 0;
         cleanup_buf struct buf b = { 0 };
         struct store *s = NULL;
         struct index *x = NULL;
@@ -206,16 +214,18 @@ static int read_only_child(const struct sample *t, const char *expected)
                 return 2;
         if (index_each_image(x, list, &b) != 0)
                 return 3;
-        return b.len == strlen(expected) && memcmp(b.data, expected, b.len) == 0 ? 0 : 4;
+        if (index_each_lease(x, count_lease, &n) != 0 || n != leases)
+                return 4;
+        return b.len == strlen(expected) && memcmp(b.data, expected, b.len) == 0 ? 0 : 5;
 }
 
-static void expect_on_read_only(const struct sample *t, const char *expected)
+static void expect_on_read_only(const struct sample *t, const char *expected, bool leases)
 {
         int status;
         pid_t child = fork();
 
         if (child == 0)
-                _exit(read_only_child(t, expected));
+                _exit(read_only_child(t, expected, leases));
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
 }
@@ -230,14 +240,15 @@ static void a_store_on_a_read_only_file_system_has_its_index(void **state)
         if (geteuid() != 0)
                 skip();
         add(s, x, "demo", "1.0", a);
+        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/venv", 1, 2, "e" }), 0);
         index_close(x);
-        expect_on_read_only(t, "demo==1.0 ");
+        expect_on_read_only(t, "demo==1.0 ", true);
         run_sql(s, "PRAGMA wal_checkpoint(TRUNCATE)");
         unlinkat(s->root_fd, "index.db-shm", 0);
         unlinkat(s->root_fd, "index.db-wal", 0);
-        expect_on_read_only(t, "demo==1.0 ");
+        expect_on_read_only(t, "demo==1.0 ", true);
         remove_all(s);
-        expect_on_read_only(t, "demo==1.0 ");
+        expect_on_read_only(t, "demo==1.0 ", false);
         store_close(s);
 }
 
@@ -259,13 +270,6 @@ static int add_many(const struct sample *t, int who)
         }
         index_close(x);
         store_close(s);
-        return 0;
-}
-
-static int count_lease(const struct index_lease *lease, void *user)
-{
-        (void)lease;
-        ++*(int *)user;
         return 0;
 }
 
@@ -367,11 +371,15 @@ static void images_of_an_earlier_boot_are_unsettled_until_marked(void **state)
         add(s, x, "demo", "1.0", a);
         add(s, x, "demo", "2.0", b);
         assert_int_equal(unsettled(x), 0);
+        assert_int_equal(index_is_settled(x, a), 1);
         run_sql(s, "UPDATE images SET boot = 'an earlier one'");
         assert_int_equal(unsettled(x), 2);
         assert_int_equal(index_settle(x, 0), 0);
         assert_int_equal(unsettled(x), 2);
+        assert_int_equal(index_is_settled(x, a), 0);
         assert_int_equal(index_mark_settled(x, a), 0);
+        assert_int_equal(index_is_settled(x, a), 1);
+        assert_int_equal(index_is_settled(x, b), 0);
         assert_int_equal(unsettled(x), 1);
         assert_int_equal(index_each_unsettled(x, mark, x), 0);
         assert_int_equal(unsettled(x), 0);

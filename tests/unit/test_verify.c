@@ -1,8 +1,6 @@
 #include "store/verify.h"
 
-#include "sample_store.h"
-
-#include "store/index.h"
+#include "sample_index.h"
 
 #include <sys/stat.h>
 
@@ -243,6 +241,76 @@ static void an_image_under_another_name_is_found(void **state)
         store_close(f.s);
 }
 
+/* Whole for its checksums, but its tree names another hash than that of the contents. */
+static void an_image_that_lies_about_its_contents_is_found(void **state)
+{
+        struct store *s = sample_open(*state, STORE_CREATE);
+        struct image_info info = { .name = "liar", .version = "1", .dist_info = "liar", .requires_python = "" };
+        struct image_file f = { .path = "site/a.py", .size = 5 };
+        struct image_writer *w = NULL;
+        struct staging g;
+        struct errtext err;
+        uint8_t id[SHA256_SIZE];
+        char name[80], line[200];
+        int fd;
+
+        assert_int_equal(store_staging_open(s, &g, &err), 0);
+        fd = openat(g.fd, "image", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+        assert_int_equal(image_writer_new(fd, &w), 0);
+        sample_hash("other", f.sha256);
+        assert_int_equal(image_writer_add(w, &f), 0);
+        assert_int_equal(image_writer_block(w, 0, "bytes", 5, 5), 0);
+        assert_int_equal(image_writer_finish(w, &info, id, &err), 0);
+        image_writer_free(w);
+        close(fd);
+        assert_int_equal(store_publish_image(s, &g, "image", id), 0);
+        store_staging_close(s, &g);
+        store_image_name(id, name);
+        snprintf(line, sizeof line, "%s corrupt liar==1\n", name);
+        expect_one(s, line);
+        store_close(s);
+}
+
+static struct index *unsettle(const struct filled *f)
+{
+        struct index *x = NULL;
+        struct errtext err;
+
+        assert_int_equal(index_open(f->s, &x, &err), 0);
+        index_close(x);
+        run_sql(f->s, "UPDATE images SET boot = 'an earlier one'");
+        assert_int_equal(index_open(f->s, &x, &err), 0);
+        return x;
+}
+
+static void an_unsettled_image_is_settled_or_discarded(void **state)
+{
+        struct filled f;
+        struct index *x;
+        char name[80], object[80];
+
+        fill(*state, &f);
+        x = unsettle(&f);
+        assert_int_equal(index_is_settled(x, f.one), 0);
+        assert_int_equal(verify_unsettled(f.s, x, f.one), 0);
+        assert_int_equal(index_is_settled(x, f.one), 1);
+
+        store_image_name(f.other, name);
+        flip(f.s, name, 300);
+        assert_int_equal(verify_unsettled(f.s, x, f.other), -EBADMSG);
+        assert_int_equal(faccessat(f.s->root_fd, name, F_OK, 0), -1);
+
+        store_object_name(f.object, object);
+        flip(f.s, object, 0);
+        assert_int_equal(verify_unsettled(f.s, x, f.two), -EBADMSG);
+        store_image_name(f.two, name);
+        assert_int_equal(faccessat(f.s->root_fd, name, F_OK, 0), -1);
+        assert_int_equal(faccessat(f.s->root_fd, object, F_OK, 0), -1);
+        expect_list(x, "demo==1.0 ");
+        index_close(x);
+        store_close(f.s);
+}
+
 static void a_damaged_object_names_all_its_packages(void **state)
 {
         struct filled f;
@@ -373,6 +441,8 @@ int main(void)
                 TEST(a_truncated_image_is_named_at_every_length),
                 TEST(a_missing_image_is_known_from_the_index),
                 TEST(an_image_under_another_name_is_found),
+                TEST(an_image_that_lies_about_its_contents_is_found),
+                TEST(an_unsettled_image_is_settled_or_discarded),
                 TEST(a_damaged_object_names_all_its_packages),
                 TEST(an_object_behind_a_symlink_is_foreign),
                 TEST(orphans_must_be_whole_and_litter_is_none_of_its_business),
