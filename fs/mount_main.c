@@ -160,7 +160,7 @@ static int load(struct server *s, int site_fd, struct errtext *err)
 static int start_threads(struct server *s, pthread_t workers[SERVER_THREADS], struct errtext *err)
 {
         pthread_attr_t attr;
-        pthread_t reloader;
+        pthread_t reloader, prefetcher;
         int r = 0;
 
         pthread_attr_init(&attr);
@@ -170,7 +170,7 @@ static int start_threads(struct server *s, pthread_t workers[SERVER_THREADS], st
         if (r == 0)
                 r = -pthread_create(&reloader, &attr, reload_thread, s);
         if (r == 0)
-                pthread_detach(reloader);
+                r = -pthread_create(&prefetcher, &attr, prefetch_thread, s);
         pthread_attr_destroy(&attr);
         return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
 }
@@ -249,7 +249,7 @@ int main(int argc, char **argv)
 {
         static struct server s = {
                 .state_fd = -1, .lock_fd = -1, .done_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER,
-                .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
+                .prefetch = PREFETCH_INITIALIZER, .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
         };
         struct errtext err = { "" };
         struct arguments a;

@@ -11,6 +11,7 @@
 
 #include "fs/control.h"
 #include "fs/log.h"
+#include "fs/prefetch.h"
 #include "fs/view.h"
 
 #include <fuse3/fuse_lowlevel.h>
@@ -42,6 +43,8 @@ struct server {
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */
+
+        struct prefetch prefetch;
 
         pthread_mutex_t reload_lock;
         pthread_cond_t reload_cond;

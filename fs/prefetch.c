@@ -1,0 +1,74 @@
+#include "fs/prefetch.h"
+#include "fs/server.h"
+
+static struct prefetch_recent *recent_of(struct prefetch *p, uint64_t id)
+{
+        return &p->recent[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (PREFETCH_RECENT - 1)];
+}
+
+void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, size_t len)
+{
+        struct prefetch_recent *r;
+        bool wake = false;
+
+        pthread_mutex_lock(&p->lock);
+        r = recent_of(p, id);
+        if (r->id != id) {
+                *r = (struct prefetch_recent){ .id = id, .end = offset + len };
+                /* Read from the middle at once: that is no copying either. */
+                if (offset == 0)
+                        goto out;
+        } else if (offset == r->end) {
+                r->end = offset + len;
+                goto out;
+        }
+        r->end = offset + len;
+        if (!r->stored && p->count < PREFETCH_QUEUE) {
+                r->stored = true;
+                p->queue[p->count++] = id;
+                wake = true;
+        }
+out:
+        pthread_mutex_unlock(&p->lock);
+        if (wake)
+                pthread_cond_signal(&p->cond);
+}
+
+/* Stops at the first thing that goes wrong: an error will be seen, and said, by who reads there. */
+static void store_file(struct server *s, uint64_t id)
+{
+        cleanup_free char *data = malloc(PREFETCH_PIECE);
+        struct view_ref *ref = server_view(s);
+        struct node n = { 0 };
+        int r = data ? view_getattr(ref->view, id, &n) : -ENOMEM;
+
+        if (r == 0 && n.st.st_size > PREFETCH_MAX)
+                r = -EFBIG;
+        for (uint64_t at = 0; r == 0 && at < (uint64_t)n.st.st_size; at += PREFETCH_PIECE) {
+                ssize_t got = view_read(ref->view, id, data, PREFETCH_PIECE, at, NULL);
+                struct fuse_bufvec bufs = FUSE_BUFVEC_INIT(got > 0 ? (size_t)got : 0);
+
+                bufs.buf[0].mem = data;
+                r = got <= 0 ? -EIO : fuse_lowlevel_notify_store(s->se, id, (off_t)at, &bufs, 0);
+        }
+        server_view_done(s, ref);
+}
+
+void *prefetch_thread(void *arg)
+{
+        struct server *s = arg;
+        struct prefetch *p = &s->prefetch;
+
+        for (;;) {
+                uint64_t id;
+
+                pthread_mutex_lock(&p->lock);
+                while (p->count == 0)
+                        pthread_cond_wait(&p->cond, &p->lock);
+                id = p->queue[0];
+                memmove(p->queue, p->queue + 1, --p->count * sizeof(p->queue[0]));
+                pthread_mutex_unlock(&p->lock);
+                store_file(s, id);
+        }
+        return NULL;
+}

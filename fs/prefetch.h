@@ -1,0 +1,47 @@
+/* prefetch.h: a library that is being mapped is given to the kernel whole.
+ *
+ * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still runs into the ends of
+ * windows: a few READs each time, for ever.  So once a file is read out of order (as the dynamic loader does; copying and hashing read in
+ * order), its rest is stored into the page cache by NOTIFY_STORE, from a thread of its own, up to PREFETCH_MAX bytes; from the
+ * second import on there is nothing left to ask for.
+ *
+ * Threads: prefetch_note is called by the workers; the thread holds a view only while it reads. */
+#ifndef FUSEPKG_PREFETCH_H
+#define FUSEPKG_PREFETCH_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct server;
+
+enum {
+        PREFETCH_MAX = 64 << 20,    /* bytes of a file: a larger one is more than an import wants */
+        PREFETCH_PIECE = 128 << 10, /* bytes stored at once */
+        PREFETCH_QUEUE = 256,
+        PREFETCH_RECENT = 1024,     /* files whose reads are watched; a power of two */
+};
+
+struct prefetch_recent {
+        uint64_t id;
+        uint64_t end;   /* where the last read ended */
+        bool stored;    /* or queued */
+};
+
+struct prefetch {
+        pthread_mutex_t lock;
+        pthread_cond_t cond;
+        uint64_t queue[PREFETCH_QUEUE]; /* guarded by lock, as all below; ids */
+        size_t count;
+        struct prefetch_recent recent[PREFETCH_RECENT]; /* by a hash of the id: a later file takes the place */
+};
+
+#define PREFETCH_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER }
+
+/* A worker has answered a READ of a file of the store. */
+void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, size_t len);
+/* ARG is the server. */
+void *prefetch_thread(void *arg);
+
+#endif
