@@ -49,6 +49,8 @@ static int extraction_init(struct extraction *x)
                 if (!x->output || !x->inflate)
                         return -ENOMEM;
                 isal_inflate_init(x->inflate);
+                x->inflate->next_out = x->output;
+                x->inflate->avail_out = (uint32_t)x->output_size;
         }
         return x->input ? 0 : -ENOMEM;
 }
@@ -92,17 +94,23 @@ static int copy_stored(struct extraction *x, struct errtext *err)
         return 0;
 }
 
-/* Runs the decoder once and delivers what came out. */
+/* Runs the decoder once and delivers what came out when the output is full or complete: sinks get whole pieces, which
+ * they can write without touching a page twice. */
 static int inflate_piece(struct extraction *x, size_t *ret_len, struct errtext *err)
 {
         struct inflate_state *s = x->inflate;
+        const uint8_t *before = s->next_out;
+        size_t len;
 
-        s->next_out = x->output;
-        s->avail_out = (uint32_t)smaller(x->to_come + 1, x->output_size);
         if (isal_inflate(s) != ISAL_DECOMP_OK)
                 return archive_refuse(err, x->member->name, "has broken compressed data");
-        *ret_len = (size_t)(s->next_out - x->output);
-        return deliver(x, x->output, *ret_len, err);
+        *ret_len = (size_t)(s->next_out - before);
+        len = (size_t)(s->next_out - x->output);
+        if (s->avail_out > 0 && s->block_state != ISAL_BLOCK_FINISH)
+                return 0;
+        s->next_out = x->output;
+        s->avail_out = (uint32_t)smaller(x->to_come - smaller(x->to_come, len) + 1, x->output_size);
+        return deliver(x, x->output, len, err);
 }
 
 static int inflate_all(struct extraction *x, struct errtext *err)

@@ -239,6 +239,15 @@ static int compare_jobs(const void *a, const void *b)
         return x->number < y->number ? -1 : 1;
 }
 
+/* More than memory can well keep would only drive out what is in use: the kernel need not keep it at all. */
+static bool too_large_for_memory(uint64_t bytes)
+{
+        long pages = sysconf(_SC_PHYS_PAGES);
+        long page = sysconf(_SC_PAGESIZE);
+
+        return pages > 0 && page > 0 && bytes > (uint64_t)pages * (uint64_t)page / 8;
+}
+
 /* Large wheels first, so that no core works alone at the end. */
 static void work_all(struct ingest *g)
 {
@@ -249,6 +258,7 @@ static void work_all(struct ingest *g)
                 }
         if (g->pending_count == 0)
                 return;
+        g->uncached = too_large_for_memory(g->progress_total);
         qsort(g->pending, g->pending_count, sizeof(*g->pending), compare_jobs);
         threads_run(g->threads, work_loop, g);
 

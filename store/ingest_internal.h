@@ -76,6 +76,7 @@ struct ingest {
         const struct ingest_options *options;
         struct staging staging;
         unsigned threads;
+        bool uncached;              /* large files are written past the page cache; immutable while items are worked on */
         bool wait;                  /* for locks; then one wheel is in flight at a time */
         struct ingest_job *jobs;
         size_t job_count;

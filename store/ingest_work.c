@@ -6,7 +6,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/uio.h>
 #include <xxhash.h>
+
+/* Linux 6.14: write-back starts at once, and the pages are dropped when it ends. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
 
 enum { HASH_PIECE = 256 * 1024 };
 
@@ -15,6 +21,7 @@ struct object_sink {
         struct ingest_job *job;
         struct ingest_worker *worker;
         int fd;
+        bool uncached;
         uint64_t *sums;
         size_t sum_count;      /* done so far */
         size_t sum_max;
@@ -67,6 +74,25 @@ static int add_sums(struct object_sink *s, const uint8_t *p, size_t len)
         return r;
 }
 
+/* What kernel or file system refuse to write past the cache is written as ever. */
+static int write_piece(struct object_sink *s, const uint8_t *p, size_t len)
+{
+        while (s->uncached && len > 0) {
+                struct iovec piece = { (void *)p, len };
+                ssize_t n = pwritev2(s->fd, &piece, 1, -1, RWF_DONTCACHE);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0) {
+                        s->uncached = false;
+                        break;
+                }
+                p += n;
+                len -= (size_t)n;
+        }
+        return file_write_full(s->fd, p, len);
+}
+
 static int object_piece(const void *data, size_t len, void *user)
 {
         struct object_sink *s = user;
@@ -78,7 +104,7 @@ static int object_piece(const void *data, size_t len, void *user)
         if (r == 0)
                 r = add_sums(s, data, len);
         if (r == 0)
-                r = file_write_full(s->fd, data, len);
+                r = write_piece(s, data, len);
         if (r == 0)
                 ingest_report(s->ingest, s->job, len);
         return r;
@@ -105,7 +131,7 @@ static int work_object(struct ingest *g, struct ingest_job *j, size_t target, st
 {
         struct ingest_file *f = &j->files[target];
         uint64_t size = j->opened->archive->members[j->opened->targets[target].member].size;
-        struct object_sink s = { .ingest = g, .job = j, .worker = worker };
+        struct object_sink s = { .ingest = g, .job = j, .worker = worker, .uncached = g->uncached };
         char name[64];
         int r;
 
