@@ -6,38 +6,6 @@ enum {
         PATH_MAX_BYTES = 1024,
 };
 
-/* The categories Cc, Cf, Cs and Co of Unicode 15.1 and the noncharacters, but for the last two of each plane, which
- * is_refused() knows by their form.  Sorted. */
-static const struct {
-        uint32_t first;
-        uint32_t last;
-} refused[] = {
-        { 0x0000, 0x001f },   { 0x007f, 0x009f },   { 0x00ad, 0x00ad },   { 0x0600, 0x0605 },   { 0x061c, 0x061c },
-        { 0x06dd, 0x06dd },   { 0x070f, 0x070f },   { 0x0890, 0x0891 },   { 0x08e2, 0x08e2 },   { 0x180e, 0x180e },
-        { 0x200b, 0x200f },   { 0x202a, 0x202e },   { 0x2060, 0x2064 },   { 0x2066, 0x206f },   { 0xd800, 0xf8ff },
-        { 0xfdd0, 0xfdef },   { 0xfeff, 0xfeff },   { 0xfff9, 0xfffb },   { 0x110bd, 0x110bd }, { 0x110cd, 0x110cd },
-        { 0x13430, 0x1343f }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0001, 0xe0001 }, { 0xe0020, 0xe007f },
-        { 0xf0000, 0x10ffff },
-};
-
-static bool is_refused(uint32_t c)
-{
-        size_t low = 0;
-        size_t high = ARRAY_LEN(refused);
-
-        if ((c & 0xfffe) == 0xfffe)
-                return true;
-        while (low < high) {
-                size_t middle = (low + high) / 2;
-
-                if (c > refused[middle].last)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < ARRAY_LEN(refused) && c >= refused[low].first;
-}
-
 static int check_characters(struct span raw, uint16_t flags, struct errtext *err)
 {
         for (size_t i = 0; i < raw.len;) {
@@ -50,7 +18,7 @@ static int check_characters(struct span raw, uint16_t flags, struct errtext *err
                         return archive_refuse(err, raw, "has a name that is not ASCII, and not marked as UTF-8");
                 if (c == '\\')
                         return archive_refuse(err, raw, "has a backslash in its name");
-                if (is_refused(c))
+                if (!utf8_is_printable(c))
                         return archive_refuse(err, raw, "has the unprintable character U+%04X in its name", (unsigned)c);
                 i += len;
         }

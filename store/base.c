@@ -1,39 +1,7 @@
 #include "store/base.h"
+#include "store/utf8.h"
 
 #include <stdio.h>
-
-static size_t utf8_length(unsigned char first)
-{
-        if (first >= 0xc2 && first <= 0xdf)
-                return 2;
-        if (first >= 0xe0 && first <= 0xef)
-                return 3;
-        return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-}
-
-/* The length of the well-formed UTF-8 character at S that a terminal only shows, else 0.  S ends with a NUL, which is
- * no continuation byte, so that a character cut short is never read beyond. */
-static size_t printable_length(const char *s)
-{
-        const unsigned char *u = (const unsigned char *)s;
-
-        if (u[0] < 0x80)
-                return u[0] >= 0x20 && u[0] != 0x7f ? 1 : 0;
-
-        size_t len = utf8_length(u[0]);
-
-        for (size_t i = 1; i < len; i++)
-                if ((u[i] & 0xc0) != 0x80)
-                        return 0;
-        /* C1 controls (U+0080 to U+009F) are escape sequences of one character; U+202A to U+202E and U+2066 to U+2069
-         * turn the direction of what follows, so that a name can pass for another. */
-        if (len == 2 && u[0] == 0xc2 && u[1] < 0xa0)
-                return 0;
-        if (len == 3 && u[0] == 0xe2 &&
-            ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) || (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)))
-                return 0;
-        return len;
-}
 
 int errtext_set(struct errtext *err, int r, const char *format, ...)
 {
@@ -47,11 +15,13 @@ int errtext_set(struct errtext *err, int r, const char *format, ...)
                 snprintf(text, sizeof text, "unknown error");
         va_end(ap);
         for (char *p = text; *p;) {
-                size_t len = printable_length(p);
+                uint32_t c = 0;
+                size_t len = utf8_decode(p, strlen(p), &c);
 
-                if (len == 0) {
-                        *p = '?';
-                        len = 1;
+                /* Escape sequences, and what turns the direction of the text so that a name can pass for another. */
+                if (len == 0 || !utf8_is_printable(c)) {
+                        memset(p, '?', len ? len : 1);
+                        len = len ? len : 1;
                 }
                 p += len;
         }
