@@ -1,6 +1,7 @@
 /* ingest_known.c: is a wheel in the store already? */
 #include "store/ingest_internal.h"
 
+#include "store/verify.h"
 #include "store/version.h"
 #include "store/wheel_name.h"
 
@@ -35,6 +36,19 @@ static bool is_named(const char *base, const struct image_meta *meta)
         return same;
 }
 
+/* What an earlier boot wrote was not synced, and may not have reached the disk: it is verified when it is first wanted. */
+static int check_settled(struct ingest *g, const uint8_t id[SHA256_SIZE])
+{
+        int r;
+
+        pthread_mutex_lock(&g->index_lock);
+        r = index_is_settled(g->index, id);
+        if (r == 0)
+                r = verify_unsettled(g->store, g->index, id);
+        pthread_mutex_unlock(&g->index_lock);
+        return r == -EBADMSG ? -ENOENT : r < 0 ? r : 0;
+}
+
 /* -ENOENT also for an image that is damaged, so that it is made again. */
 static int check_image(struct ingest *g, const struct ingest_job *j, const uint8_t id[SHA256_SIZE])
 {
@@ -50,7 +64,7 @@ static int check_image(struct ingest *g, const struct ingest_job *j, const uint8
                 r = is_named(j->base, image_meta(img)) ? 0 : -ENOENT;
         image_close(img);
         if (usable)
-                return r;
+                return r < 0 ? r : check_settled(g, id);
         pthread_mutex_lock(&g->index_lock);
         r = index_forget_image(g->index, id);
         pthread_mutex_unlock(&g->index_lock);
