@@ -118,6 +118,20 @@ def real_wheels(build_dir, tools, session_folder):
     unbind(session_folder / "wheels")
 
 
+@pytest.fixture(scope="session")
+def pip_venv(session_folder, installed, tools, real_wheels):
+    """A plain venv into which pip installed all real wheels, with --no-deps --no-compile: what a mounted one must equal."""
+    folder = session_folder / "pip"
+    folder.mkdir()
+    return pip_install(Account("root", folder, session_folder.name, installed, tools), folder / "plain0", real_wheels())
+
+
+def pip_install(account, path, wheels):
+    venv = make_venv(account, path)
+    account.pip("--python", venv.python, "install", "--quiet", "--no-deps", "--no-compile", *wheels)
+    return venv
+
+
 @pytest.fixture(autouse=True)
 def places(request, session_folder):
     """The folders of this test: one on each partition that it asks for.  First in, last out: the leftover guard."""
@@ -235,13 +249,11 @@ def make_wheel(folder):
 
 @pytest.fixture
 def plain_venv(places, root):
-    """plain_venv(wheels) -> Venv that pip filled with --no-deps --no-compile: what a mounted one must equal."""
+    """plain_venv(wheels) -> a Venv as pip_venv, of those wheels."""
     made = []
 
     def make(wheels):
-        venv = make_venv(root, places.get(None) / f"plain{len(made)}")
-        made.append(venv)
-        root.pip("--python", venv.python, "install", "--quiet", "--no-deps", "--no-compile", *wheels)
-        return venv
+        made.append(pip_install(root, places.get(None) / f"plain{len(made)}", wheels))
+        return made[-1]
 
     return make

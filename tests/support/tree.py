@@ -36,8 +36,8 @@ def snapshot(folder, skip=lambda path: False, rewrite=None):
 
 
 def is_documented_extra(path):
-    """What a venv that pip filled has no counterpart of, and lib64, which is lib again."""
-    return path in (".fusepkg", ".lock", "lib64") or path.endswith("site-packages/.fusepkg")
+    """What only one of the two has: fusepkg's own, the bytecode that a wheel ships; and lib64, which is lib again."""
+    return path in (".fusepkg", ".lock", "lib64") or path.endswith(("site-packages/.fusepkg", "/__pycache__"))
 
 
 def comparable(venv):
@@ -60,13 +60,16 @@ def comparable_record(data):
     """The rows in a fixed order; of generated files, the paths alone."""
     rows = []
     for path, digest, size in csv.reader(io.StringIO(data.decode())):
+        if "/__pycache__/" in path:
+            continue
         generated = path.startswith("../") or path.rpartition("/")[2] in ("INSTALLER", "direct_url.json", "REQUESTED")
         rows.append([path, "", ""] if generated else [path, digest, size])
     return json.dumps(sorted(rows)).encode()
 
 
-def snapshot_venv(venv):
-    return snapshot(venv, skip=is_documented_extra, rewrite=comparable(str(venv)))
+def snapshot_venv(folder, venv=None):
+    """What VENV has (FOLDER itself, if FOLDER is no copy of it)."""
+    return snapshot(folder, skip=is_documented_extra, rewrite=comparable(str(venv or folder)))
 
 
 def snapshot_venv_as(account, venv):
