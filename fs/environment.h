@@ -1,8 +1,8 @@
 /* environment.h: the truth about one venv: <venv>/.fusepkg/environment.
  *
- * The file is small text, replaced atomically; each replacement is the next generation.  It lists slots, in the order of
- * their numbers: a slot is one image as installed here, with the files that differ from venv to venv (its generated
- * files).  Slot numbers are never used again.  Slot 0 is the base: the bare site-packages.
+ * The file is small text, replaced atomically; each replacement is the next generation.  It lists slots, in the
+ * order of their numbers: a slot is one image as installed here, with the files that differ from venv to venv (its
+ * generated files).  Slot numbers are never used again.  Slot 0 is the base: the bare site-packages.
  *
  *     fusepkg environment 1
  *     id <32 hex>                        of this environment, random
@@ -23,7 +23,8 @@
  *
  * Generated files are INSTALLER, REQUESTED, direct_url.json and RECORD in the slot's dist-info.  Their bytes lie in
  * `.fusepkg/generated.<generation>` at offset, length bytes with that XXH3.  Kind `b`: these bytes are the file.  Kind
- * `r`: they are rows, sorted by path, that are merged into the image's RECORD body (record_merge); `size` is the result's.
+ * `r`: they are rows, sorted by path, that are merged into the image's RECORD body (record_merge); `size` is the
+ * result's.
  *
  * `dir` rows pin what a directory keeps when it loses a provider: its id (hexadecimal, 0: not pinned, the id is that of
  * the lowest provider) and the time of its last loss, "" being site-packages itself and a path that begins with
@@ -107,7 +108,8 @@ struct environment {
 };
 
 /* A new environment of generation 0 with nothing in it; strings are copied. */
-int environment_new(const char *site, const char *python, const struct store *s, unsigned umask_, struct environment **ret);
+int environment_new(const char *site, const char *python, const struct store *s, unsigned umask_,
+                    struct environment **ret);
 /* -EBADMSG with a sentence when the text is not one; every field is checked, numbers are in order, names are sane. */
 int environment_parse(const char *text, size_t len, struct environment **ret, struct errtext *err);
 int environment_format(const struct environment *e, struct buf *ret);
@@ -133,8 +135,8 @@ struct image_source {
 /* Makes NEXT the truth: sets its generation and time, the new slots' times and files, and the `dir` rows from what OLD
  * (NULL: none) lost; writes generated.<n>, history/<n> and the environment, synced, in this order; prunes the history.
  * DIRFD is the .fusepkg folder, whose lock the caller holds.  IMAGES must find every image of OLD and NEXT.  SITE_FD is
- * site-packages as it can be seen now, mounted or bare: it is asked which directories the base provides.  After a failure the old
- * generation is the truth, and NEXT is good for environment_free alone. */
+ * site-packages as it can be seen now, mounted or bare: it is asked which directories the base provides.  After a
+ * failure the old generation is the truth, and NEXT is good for environment_free alone. */
 int environment_commit(int dirfd, const struct environment *old, struct environment *next,
                        const struct image_source *images, int site_fd, struct errtext *err);
 

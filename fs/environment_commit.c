@@ -124,7 +124,8 @@ static void forget(int dirfd, uint64_t generation)
         unlinkat(dirfd, name, 0);
 }
 
-/* Has the rename happened all the same, and only the folder's sync failed?  Then this is the truth, and its files must stay. */
+/* Has the rename happened all the same, and only the folder's sync failed?  Then this is the truth, and its files
+ * must stay. */
 static bool is_truth(int dirfd, const struct buf *text)
 {
         struct buf now cleanup_buf = { 0 };
@@ -224,8 +225,8 @@ static int list_numbered(int dirfd, const char *prefix, struct numbers *ret)
         return r;
 }
 
-/* The generations whose generated files TEXT, an environment, refers to: the third word of its `file` lines.  A text that is damaged
- * keeps at worst too much. */
+/* The generations whose generated files TEXT, an environment, refers to: the third word of its `file` lines.  A text
+ * that is damaged keeps at worst too much. */
 static int add_referred(const struct buf *text, struct numbers *ret)
 {
         const char *p = text->data, *end = p + text->len;

@@ -80,7 +80,8 @@ static bool is_mounted(int site_fd)
                marker.st_ino == NODE_MARKER;
 }
 
-/* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small ids. */
+/* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small
+ * ids. */
 static bool base_has(const struct update *u, const struct environment *e, const char *path)
 {
         struct stat st;
@@ -297,7 +298,8 @@ static bool hides(const struct environment *e, const char *dist_info)
         return false;
 }
 
-/* The number that the mount shows for a directory of the base; unmounted, nobody knows it, and it need not be pinned. */
+/* The number that the mount shows for a directory of the base; unmounted, nobody knows it, and it need not be
+ * pinned. */
 static uint64_t base_id(const struct update *u, const char *path)
 {
         struct stat st;
@@ -309,7 +311,8 @@ static uint64_t base_id(const struct update *u, const char *path)
 }
 
 /* Distributions of the base that AFTER hides and BEFORE does not (or the other way round: then the base gains, and
- * has no times of its own).  A folder that holds nothing else leaves the base: it keeps its id where slots have it, too. */
+ * has no times of its own).  A folder that holds nothing else leaves the base: it keeps its id where slots have it,
+ * too. */
 static int base_changes(struct update *u, const struct environment *before, const struct environment *after)
 {
         int r = 0;
@@ -377,7 +380,7 @@ static int update_rows(struct update *u, const struct image_source *images, stru
         r = r < 0 ? r : carry_rows(u);
         r = r < 0 ? r : slots_leave(u);
         r = r < 0 ? r : base_changes(u, old, next);
-        r = r < 0 ? r : base_changes(u, next, old); /* what is shown again is gained: the base has no times of its own */
+        r = r < 0 ? r : base_changes(u, next, old);
         return r;
 }
 

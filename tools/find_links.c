@@ -60,6 +60,11 @@ static bool is_wheel(const char *file)
         return len > 4 && !strcasecmp(file + len - 4, ".whl");
 }
 
+static const char *specifiers_of(const struct find_links_query *q)
+{
+        return q->specifiers ? q->specifiers : "";
+}
+
 /* Names that are no wheels' are passed over: the folder is the user's. */
 static int consider(const char *folder, const char *file, const struct find_links_query *q, struct candidates *all,
                     struct errtext *err)
@@ -76,7 +81,7 @@ static int consider(const char *folder, const char *file, const struct find_link
                 return 0;
         }
         /* Pre-releases are sorted out later: they count when there is nothing else. */
-        r = version_matches(q->specifiers ? q->specifiers : "", c.name.version, true, &c.fits, err);
+        r = version_matches(specifiers_of(q), c.name.version, true, &c.fits, err);
         if (!r && asprintf(&c.path, "%s%s%s", folder, len && folder[len - 1] == '/' ? "" : "/", file) < 0) {
                 c.path = NULL;
                 r = -ENOMEM;
@@ -155,7 +160,7 @@ static struct candidate *best_of(struct candidates *all, const struct find_links
 
                 if (!c->fits || c->rank == SIZE_MAX)
                         continue;
-                if (version_matches(q->specifiers ? q->specifiers : "", c->name.version, prereleases, &taken, NULL) < 0 || !taken)
+                if (version_matches(specifiers_of(q), c->name.version, prereleases, &taken, NULL) < 0 || !taken)
                         continue;
                 if (!best || compare_candidates(c, best) > 0)
                         best = c;
@@ -183,10 +188,12 @@ static int describe_candidates(const struct candidates *all, bool files, struct 
 
                 if (files != c->fits)
                         continue;
-                if (named++ == NAMED_MAX)
-                        r = buf_add_str(ret, ", ...");
-                else
-                        r = buf_printf(ret, "%s%s", ret->len ? ", " : "", files ? strrchr(c->path, '/') + 1 : c->name.version);
+                r = ret->len ? buf_add_str(ret, ", ") : 0;
+                if (r >= 0)
+                        r = buf_add_str(ret, named == NAMED_MAX ? "..." :
+                                             files              ? strrchr(c->path, '/') + 1 :
+                                                                  c->name.version);
+                named++;
         }
         return r;
 }
@@ -195,7 +202,7 @@ static int explain(const char *const *folders, size_t count, const struct find_l
                    const struct candidates *all, struct errtext *err)
 {
         struct buf where cleanup_buf = { 0 }, found cleanup_buf = { 0 }, fitting cleanup_buf = { 0 };
-        const char *specifiers = q->specifiers ? q->specifiers : "";
+        const char *specifiers = specifiers_of(q);
         const struct tags *t;
         bool any_fits = false;
         int r = describe_folders(folders, count, &where);
@@ -206,7 +213,8 @@ static int explain(const char *const *folders, size_t count, const struct find_l
         if (r < 0)
                 return r;
         if (!count)
-                return errtext_set(err, -ENOENT, "there is no folder to look for a wheel of '%s%s' in", q->name, specifiers);
+                return errtext_set(err, -ENOENT, "there is no folder to look for a wheel of '%s%s' in", q->name,
+                                   specifiers);
         if (!all->count)
                 return errtext_set(err, -ENOENT, "there is no wheel of '%s' in %s", q->name, where.data);
         if (!any_fits)
@@ -214,8 +222,10 @@ static int explain(const char *const *folders, size_t count, const struct find_l
                                    specifiers, where.data, found.data);
         r = interpreter_get_tags(p, &t, err);
         r = r < 0 ? r : tags_describe(t, &fitting);
-        return r < 0 ? r : errtext_set(err, -ENOENT, "no wheel of '%s%s' in %s is for this Python, which takes %s: there is %s",
-                                       q->name, specifiers, where.data, fitting.data, found.data);
+        if (r < 0)
+                return r;
+        return errtext_set(err, -ENOENT, "no wheel of '%s%s' in %s is for this Python, which takes %s: there is %s", q->name,
+                           specifiers, where.data, fitting.data, found.data);
 }
 
 int find_links_pick(const char *const *folders, size_t count, const struct find_links_query *q, struct interpreter *p,

@@ -10,9 +10,10 @@ struct find_links_query {
         bool prereleases;
 };
 
-/* The best wheel: the newest version that fits (pre-releases only when they are asked for or nothing else fits), then the best tag,
- * then the highest build number; P is asked only when a platform's wheel is in question.  Files that are no wheels are passed over.
- * -ENOENT: there is none; the sentence says what was there instead.  RET_PATH: FOLDER/NAME, on the heap. */
+/* The best wheel: the newest version that fits (pre-releases only when they are asked for or nothing else fits),
+ * then the best tag, then the highest build number; P is asked only when a platform's wheel is in question.  Files
+ * that are no wheels are passed over. -ENOENT: there is none; the sentence says what was there instead.  RET_PATH:
+ * FOLDER/NAME, on the heap. */
 int find_links_pick(const char *const *folders, size_t count, const struct find_links_query *q, struct interpreter *p,
                     char **ret_path, struct errtext *err);
 

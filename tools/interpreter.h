@@ -1,7 +1,8 @@
 /* interpreter.h: what the venv's Python says of itself: asked once, and never for more.
  *
- * It is run with `-I -S -c …`: no site-packages, no user's variables, so that nothing a wheel brought is run.  The answer is kept in
- * `.fusepkg/python`, for as long as the executable, its links followed, is the same file (device, inode, size and time stamp). */
+ * It is run with `-I -S -c …`: no site-packages, no user's variables, so that nothing a wheel brought is run.  The
+ * answer is kept in `.fusepkg/python`, for as long as the executable, its links followed, is the same file (device,
+ * inode, size and time stamp). */
 #ifndef FUSEPKG_INTERPRETER_H
 #define FUSEPKG_INTERPRETER_H
 

@@ -13,8 +13,8 @@ enum {
         TIMEOUT_MS = 30000,     /* a Python on a slow network file system takes seconds */
 };
 
-/* For every CPython 3 and PyPy 3.  os.uname, not platform.uname, which starts a process in older ones.  musl does not tell its version
- * but by its loader, which stands in the executable. */
+/* For every CPython 3 and PyPy 3.  os.uname, not platform.uname, which starts a process in older ones.  musl does
+ * not tell its version but by its loader, which stands in the executable. */
 static const char question[] =
         "import os, platform, re, struct, sys, sysconfig\n"
         "def var(name):\n"

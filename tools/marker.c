@@ -119,7 +119,8 @@ static int parse_side(struct parser *p, struct side *ret)
         }
         if (span_is((struct span){ p->at, len }, "extra"))
                 return errtext_set(p->err, -EINVAL, "the marker variable 'extra' has no meaning here");
-        return errtext_set(p->err, -EINVAL, "the marker variable '%.*s' is not known", (int)(len < 60 ? len : 60), p->at);
+        return errtext_set(p->err, -EINVAL, "the marker variable '%.*s' is not known", (int)(len < 60 ? len : 60),
+                           p->at);
 }
 
 /* The comparison: its spelling, "not in" with one blank. */
@@ -162,12 +163,13 @@ static int compare_texts(const struct parser *p, const char *left, const char *s
         else if (!strcmp(sign, ">"))
                 *ret = c > 0;
         else
-                return errtext_set(p->err, -EINVAL, "in a marker '%s' compares versions, and '%s' or '%s' is none", sign, left,
-                                   right);
+                return errtext_set(p->err, -EINVAL, "in a marker '%s' compares versions, and '%s' or '%s' is none", sign,
+                                   left, right);
         return 0;
 }
 
-static int compare(const struct parser *p, const struct side *left, const char *sign, const struct side *right, bool *ret)
+static int compare(const struct parser *p, const struct side *left, const char *sign, const struct side *right,
+                   bool *ret)
 {
         char *specifier cleanup_free = NULL;
 

@@ -285,8 +285,14 @@ static struct span trim(struct span s)
 
 static int bad(struct errtext *err, struct span text, const char *why)
 {
-        return errtext_set(err, -EINVAL, "'%.*s' is not a version specifier: %s", (int)(text.len < 200 ? text.len : 200),
-                           text.data, why);
+        int len = (int)(text.len < 200 ? text.len : 200);
+
+        return errtext_set(err, -EINVAL, "'%.*s' is not a version specifier: %s", len, text.data, why);
+}
+
+static bool starts_with(struct span text, const char *word)
+{
+        return text.len >= strlen(word) && !memcmp(text.data, word, strlen(word));
 }
 
 /* One of the specifiers, without the commas around it. */
@@ -300,8 +306,7 @@ static int parse_specifier(struct span text, struct specifier *ret, struct errte
         struct specifier s = { .op = EXACT };
         size_t i = 0, len;
 
-        while (i < ARRAY_LEN(operators) &&
-               (text.len < strlen(operators[i].sign) || memcmp(text.data, operators[i].sign, strlen(operators[i].sign))))
+        while (i < ARRAY_LEN(operators) && !starts_with(text, operators[i].sign))
                 i++;
         if (i == ARRAY_LEN(operators))
                 return bad(err, text, "it must begin with ==, !=, <=, >=, <, >, ~= or ===");

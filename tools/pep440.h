@@ -48,8 +48,9 @@ int pep440_parse(const char *version, size_t len, struct pep440 *ret);
 int pep440_compare(const struct pep440 *a, const struct pep440 *b);
 bool pep440_is_prerelease(const struct pep440 *v); /* a, b, rc or dev */
 
-/* Is VERSION in the set that SPECIFIERS describe: "" or ">=3.8,!=3.9.*,<4"?  PRERELEASES: take pre-releases that only the order of
- * versions lets in; without it they must be asked for, by a specifier that names one.  -EINVAL: a sentence says what is wrong. */
+/* Is VERSION in the set that SPECIFIERS describe: "" or ">=3.8,!=3.9.*,<4"?  PRERELEASES: take pre-releases that
+ * only the order of versions lets in; without it they must be asked for, by a specifier that names one.  -EINVAL: a
+ * sentence says what is wrong. */
 int version_matches(const char *specifiers, const char *version, bool prereleases, bool *ret, struct errtext *err);
 
 #endif

@@ -188,8 +188,9 @@ static size_t name_length(const char *text)
 
 static int not_pinned(const char *text, struct errtext *err)
 {
-        return errtext_set(err, -EINVAL, "'%s' is not pinned: fusepkg resolves nothing, so an exact version is needed, as in "
-                           "'%.*s==1.0'", text, (int)name_length(text), text);
+        return errtext_set(err, -EINVAL,
+                           "'%s' is not pinned: fusepkg resolves nothing, so an exact version is needed, as in '%.*s==1.0'",
+                           text, (int)name_length(text), text);
 }
 
 /* "==1.0", "===1.0" or "(==1.0)". */
@@ -267,7 +268,8 @@ static int parse_path(const char *text, struct requirement *q, struct errtext *e
         int r;
 
         if (strstr(text, "://") && strncmp(text, "file:", 5))
-                return errtext_set(err, -EINVAL, "'%s' is a URL: fusepkg downloads nothing, so a local wheel is needed", text);
+                return errtext_set(err, -EINVAL, "'%s' is a URL: fusepkg downloads nothing, so a local wheel is needed",
+                                   text);
         r = requirement_path(text, &q->path, err);
         r = r < 0 ? r : take_fragment(text, q, err);
         if (r < 0)

@@ -4,8 +4,8 @@
 
 #include "tools/requirements.h"
 
-/* TEXT is the line without comments and blanks around it, cut up by this; options that are ignored are named in WARNINGS, a line each.
- * Returns 1 and fills RET (but file and line), or 0 when a marker leaves the requirement out. */
+/* TEXT is the line without comments and blanks around it, cut up by this; options that are ignored are named in
+ * WARNINGS, a line each. Returns 1 and fills RET (but file and line), or 0 when a marker leaves the requirement out. */
 int requirement_parse(char *text, struct interpreter *p, struct requirement *ret, struct buf *warnings,
                       struct errtext *err);
 void requirement_release(struct requirement *r);

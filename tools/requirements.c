@@ -80,7 +80,8 @@ static int add_find_links(const struct source *s, const char *text)
         int r;
 
         if (strstr(text, "://") && strncmp(text, "file:", 5))
-                return buf_printf(&s->all->warnings, "%s:%u: find-links at a URL is ignored: %s\n", s->path, s->line, text);
+                return buf_printf(&s->all->warnings, "%s:%u: find-links at a URL is ignored: %s\n", s->path, s->line,
+                                  text);
         r = requirement_path(text, &path, &why);
         if (r == -EINVAL)
                 return fail(s, r, why.text);
@@ -283,7 +284,7 @@ int requirements_read(const char *path, struct interpreter *p, struct requiremen
 
         for (size_t i = before; i < ret->count && r >= 0 && require_hashes; i++)
                 if (!ret->list[i].hash_count)
-                        r = errtext_set(err, -EINVAL, "%s:%u: it has no --hash=sha256:..., and --require-hashes asks for one",
+                        r = errtext_set(err, -EINVAL, "%s:%u: --require-hashes asks for a --hash=sha256:..., and it has none",
                                         ret->list[i].file, ret->list[i].line);
         return r;
 }

@@ -1,8 +1,8 @@
 /* requirements.h: requirements files with exact pins, as `-r` takes them.
  * Source: pip's documentation of the format; markers: packaging.python.org/specifications/dependency-specifiers.
  *
- * Taken: NAME[extras]==VERSION and NAME===VERSION (extras are dropped: what is installed is what is listed), `; marker`,
- * --hash=sha256:…, paths of .whl files, -r, -f/--find-links, comments and continued lines.  Other options
+ * Taken: NAME[extras]==VERSION and NAME===VERSION (extras are dropped: what is installed is what is listed), `;
+ * marker`, --hash=sha256:…, paths of .whl files, -r, -f/--find-links, comments and continued lines.  Other options
  * are ignored with a warning.  A requirement without an exact pin is an error, as are URLs, -e and -c. */
 #ifndef FUSEPKG_REQUIREMENTS_H
 #define FUSEPKG_REQUIREMENTS_H

@@ -86,7 +86,8 @@ static bool is_one_of(const char *word, const char *const *words, size_t count)
 /* manylinux is defined for these; on 32 bits for hard-float ARM and x86. */
 static bool has_manylinux(const struct interpreter_facts *f, const char *arch)
 {
-        static const char *const archs[] = { "x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64" };
+        static const char *const archs[] = { "x86_64", "aarch64",     "ppc64",  "ppc64le",
+                                             "s390x",  "loongarch64", "riscv64" };
 
         if (!strcmp(arch, "armv7l") || !strcmp(arch, "armv8l"))
                 return f->pointer_bits == 32 && f->hard_float;
@@ -454,6 +455,6 @@ int tags_check(struct interpreter *p, const struct wheel_name *w, struct errtext
         r = tags_describe(t, &fitting);
         if (r < 0)
                 return r;
-        return errtext_set(err, -ENOTSUP, "it is for %s-%s-%s, and this Python takes %s", w->python, w->abi, w->platform,
-                           fitting.data);
+        return errtext_set(err, -ENOTSUP, "it is for %s-%s-%s, and this Python takes %s", w->python, w->abi,
+                           w->platform, fitting.data);
 }

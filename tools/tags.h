@@ -19,8 +19,9 @@ bool tags_match(const struct tags *t, const struct wheel_name *w, size_t *ret_ra
 /* Every Python 3 takes it: nobody need be asked. */
 bool tags_are_universal(const struct wheel_name *w);
 
-/* Checks WHEELs against an interpreter, which is asked only when it must be.  -ENOTSUP: it does not fit; the sentence names the tags
- * that do: "… has the tags cp311-cp311-win_amd64, and this Python takes cp312-cp312-manylinux_2_36_x86_64 … py3-none-any". */
+/* Checks WHEELs against an interpreter, which is asked only when it must be.  -ENOTSUP: it does not fit; the
+ * sentence names the tags that do: "… has the tags cp311-cp311-win_amd64, and this Python takes
+ * cp312-cp312-manylinux_2_36_x86_64 … py3-none-any". */
 int tags_check(struct interpreter *p, const struct wheel_name *w, struct errtext *err);
 /* Appends the fitting tags in short: the first and last of each kind. */
 int tags_describe(const struct tags *t, struct buf *ret);

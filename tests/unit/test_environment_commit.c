@@ -543,7 +543,8 @@ static void a_full_disk_leaves_the_old_generation(void **state)
         assert_state(w, "environment generated.1 generated.2 history 1 2");
 }
 
-/* Runs a commit of E in a child and kills it at its Nth stop (each system call stops twice).  False: it was done before. */
+/* Runs a commit of E in a child and kills it at its Nth stop (each system call stops twice).  False: it was done
+ * before. */
 static bool commit_killed_at(struct world *w, struct environment *e, unsigned n)
 {
         pid_t pid = fork();

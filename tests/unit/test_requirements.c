@@ -162,7 +162,7 @@ static void what_is_not_an_exact_wheel_is_refused_and_the_line_is_named(void **s
                 { "a==1 --hash=sha256:12", "not a SHA-256" },
                 { "a==1 --hash=sha512:" HASH_A, "SHA-256 alone" },
                 { "a==1 --hash", "needs an algorithm" },
-                { "a==1\n--require-hashes", "has no --hash" },
+                { "a==1\n--require-hashes", "asks for a --hash" },
         };
         struct place *p = *state;
 
