@@ -91,11 +91,13 @@ static int open_image(struct ingest *g, struct ingest_job *j, struct errtext *er
 }
 
 /* Wheels that lie have no key: their archives are hashed before they are worked on once more.  A file name that was
- * seen before is reason enough. */
+ * seen before is reason enough.  Who is strict does not want them at all. */
 static int find_by_hash(struct ingest *g, struct ingest_job *j, struct ingest_worker *worker, struct errtext *err)
 {
         int r;
 
+        if (g->options->strict)
+                return -ENOENT;
         pthread_mutex_lock(&g->index_lock);
         r = index_has_filename(g->index, j->base);
         pthread_mutex_unlock(&g->index_lock);
@@ -108,11 +110,18 @@ static int find_by_hash(struct ingest *g, struct ingest_job *j, struct ingest_wo
         return ingest_known_archive(g, j, j->wheel->archive, err);
 }
 
+/* With the first line of warning that speaks of RECORD. */
 static int refuse_record(const struct ingest_job *j, struct errtext *err)
 {
         const char *line = j->opened->warnings.data != NULL ? j->opened->warnings.data : "";
 
-        return errtext_set(err, -EBADMSG, "its RECORD disagrees with its files: %.*s", (int)strcspn(line, "\n"), line);
+        while (*line != '\0' && strncmp(line, "RECORD", strlen("RECORD")) != 0) {
+                line += strcspn(line, "\n");
+                line += *line == '\n';
+        }
+        if (*line == '\0')
+                return errtext_set(err, -EBADMSG, "its RECORD disagrees with its files");
+        return errtext_set(err, -EBADMSG, "%.*s", (int)strcspn(line, "\n"), line);
 }
 
 int ingest_prepare(struct ingest *g, struct ingest_job *j, struct ingest_worker *worker, struct errtext *err)
