@@ -102,10 +102,12 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
         else
                 r = store_open(chosen_store() ? chosen_store() : e->store_path, mode == STORE_CREATE ? STORE_WRITE : mode,
                                &s, err);
-        if (r < 0 && e && !chosen_store()) {
+        if (r < 0 && e) {
                 struct errtext why = *err;
 
-                return errtext_set(err, r, "cannot open the store that '%s' uses: %.1200s", t->venv, why.text);
+                return errtext_set(err, r, "the packages of '%s' are in the store '%s', and %s: %.800s", t->venv, e->store_path,
+                                   chosen_store() ? "FUSEPKG_STORE names another one that cannot be opened"
+                                                  : "it cannot be opened", why.text);
         }
         if (r == 0)
                 r = target_check_store(t, s, err);
