@@ -242,6 +242,8 @@ static int serve(struct server *s, struct arguments *a, struct errtext *err)
         log_line(&s->log, "mounted at %s: generation %llu", a->site, (unsigned long long)atomic_load(&s->announced));
         say_ready(a, "ok\n");
         wait_for_end(s, signal_fd, a->site);
+        /* At once: a thread that waits for a slow disk may keep the process for long. */
+        close(s->lock_fd);
         return 0;
 }
 
