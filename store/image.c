@@ -30,7 +30,7 @@ int image_open(int fd, struct image **ret, struct errtext *err)
 {
         struct image_header_disk h;
         struct stat st;
-        struct image *img;
+        struct image *img = NULL;
         char name[128];
         int r;
 
@@ -63,7 +63,7 @@ int image_open(int fd, struct image **ret, struct errtext *err)
 int image_parse(const void *data, size_t size, uint64_t file_size, struct image **ret, struct errtext *err)
 {
         struct image_header_disk h;
-        struct image *img;
+        struct image *img = NULL;
         int r;
 
         if (size < sizeof(h))

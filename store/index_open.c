@@ -110,7 +110,7 @@ static int query_number(struct index *x, const char *sql, int *ret)
 /* 0: ours, and its tables can be read.  -ENOENT: empty.  -EBADMSG: damaged.  -ENOTSUP: newer. */
 static int probe(struct index *x)
 {
-        int version, tables, ignored, r;
+        int version = 0, tables = 0, ignored, r;
 
         r = query_number(x, "PRAGMA user_version", &version);
         if (r < 0)
