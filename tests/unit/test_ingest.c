@@ -272,7 +272,7 @@ static void small_files_are_packed_in_many_blocks(void **state)
         for (unsigned i = 0; i < COUNT; i++) {
                 char path[60];
 
-                snprintf(path, sizeof(path), "site/%s", names[i]);
+                snprintf(path, sizeof(path), "site/%.40s", names[i]);
                 check_file(p, img, fd, path, &members[i]);
         }
         image_close(img);
