@@ -119,8 +119,11 @@ static void of_one_version_the_best_tag_and_then_the_highest_build_wins(void **s
                      "foo-1-cp312-cp312-manylinux_2_28_x86_64.whl foo-1-cp38-abi3-manylinux_2_28_x86_64.whl "
                      "foo-2-cp312-cp312-win_amd64.whl");
         assert_string_equal(pick(p, "foo", NULL, false), "w1/foo-1-cp312-cp312-manylinux_2_28_x86_64.whl");
-        put(p, "w2", "bar-1-2-py3-none-any.whl bar-1-10-py3-none-any.whl bar-1-py3-none-any.whl bar-1-10a-py3-none-any.whl");
-        assert_string_equal(pick(p, "bar", NULL, false), "w2/bar-1-10a-py3-none-any.whl");
+        put(p, "w1", "bar-1-2-py3-none-any.whl bar-1-py3-none-any.whl baz-1-10a-py3-none-any.whl qux-1-py3-none-any.whl");
+        put(p, "w2", "bar-1-10-py3-none-any.whl baz-1-10b-py3-none-any.whl qux-1-0-py3-none-any.whl");
+        assert_string_equal(pick(p, "bar", NULL, false), "w2/bar-1-10-py3-none-any.whl");
+        assert_string_equal(pick(p, "baz", NULL, false), "w2/baz-1-10b-py3-none-any.whl");
+        assert_string_equal(pick(p, "qux", NULL, false), "w2/qux-1-0-py3-none-any.whl");
 }
 
 static void a_local_version_satisfies_the_public_pin(void **state)
