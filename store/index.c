@@ -211,19 +211,6 @@ int index_add_image(struct index *x, const struct image *img, const char *filena
         return r < 0 ? r : index_finish(x, index_put_image(x, img, filename, x->boot));
 }
 
-int index_add_archive(struct index *x, const uint8_t image[SHA256_SIZE], const uint8_t sha256[SHA256_SIZE],
-                      const uint8_t key[SHA256_SIZE], const char *filename)
-{
-        int r = index_begin(x);
-
-        if (r < 0)
-                return r;
-        r = put_archive(x, image, sha256, filename);
-        if (r == 0 && key && !is_zero(key))
-                r = put_key(x, image, key, sha256);
-        return index_finish(x, r);
-}
-
 static int find(struct index *x, enum index_statement which, const uint8_t what[SHA256_SIZE],
                 uint8_t ret_image[SHA256_SIZE], uint8_t ret_archive[SHA256_SIZE])
 {
@@ -249,6 +236,34 @@ static int find(struct index *x, enum index_statement which, const uint8_t what[
         sqlite3_reset(st);
         sqlite3_clear_bindings(st);
         return r;
+}
+
+/* Whether the row of KIND for WHAT is already the one that would be written. */
+static bool is_known(struct index *x, enum index_statement kind, const uint8_t what[SHA256_SIZE],
+                     const uint8_t image[SHA256_SIZE], const uint8_t sha256[SHA256_SIZE])
+{
+        uint8_t known_image[SHA256_SIZE], known_archive[SHA256_SIZE];
+
+        return find(x, kind, what, known_image, known_archive) == 0 && memcmp(known_image, image, SHA256_SIZE) == 0 &&
+               memcmp(known_archive, sha256, SHA256_SIZE) == 0;
+}
+
+int index_add_archive(struct index *x, const uint8_t image[SHA256_SIZE], const uint8_t sha256[SHA256_SIZE],
+                      const uint8_t key[SHA256_SIZE], const char *filename)
+{
+        bool has_key = key && !is_zero(key);
+        int r;
+
+        if (is_known(x, INDEX_FIND_ARCHIVE, sha256, image, sha256) &&
+            (!has_key || is_known(x, INDEX_FIND_KEY, key, image, sha256)))
+                return 0;
+        r = index_begin(x);
+        if (r < 0)
+                return r;
+        r = put_archive(x, image, sha256, filename);
+        if (r == 0 && has_key)
+                r = put_key(x, image, key, sha256);
+        return index_finish(x, r);
 }
 
 /* The row may have outlived the file: somebody removed it, or the power went. */

@@ -13,6 +13,9 @@ enum {
         INDEX_VERSION = 1,
         BUSY_TIMEOUT_MS = 30000,
         WAL_TRIES_MAX = 3000,
+        /* A wheel changes some ten pages, a few rows in each: small pages make a small WAL. */
+        PAGE_SIZE_BYTES = 1024,
+        CHECKPOINT_PAGES = 4000,
 };
 
 /* Several processes may find the index missing at once: one makes it.  A lock beside those of the wheels; should a
@@ -26,9 +29,7 @@ static const char schema[] =
         "CREATE TABLE objects(image BLOB NOT NULL, id BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(image, id))"
         " WITHOUT ROWID;"
         "CREATE TABLE archives(sha256 BLOB PRIMARY KEY, image BLOB NOT NULL, filename TEXT NOT NULL) WITHOUT ROWID;"
-        "CREATE INDEX archives_by_image ON archives(image);"
         "CREATE TABLE keys(key BLOB PRIMARY KEY, image BLOB NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;"
-        "CREATE INDEX keys_by_image ON keys(image);"
         "CREATE TABLE leases(venv TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL,"
         " environment TEXT NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;"
         "PRAGMA user_version=1;";
@@ -86,6 +87,7 @@ static int open_database(struct index *x, const char *path, int flags)
         /* The checkpoint of the last one to close would cost every command two fsyncs. */
         sqlite3_db_config(x->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        sqlite3_wal_autocheckpoint(x->db, CHECKPOINT_PAGES);
         r = index_execute(x, "PRAGMA trusted_schema=OFF");
         return r < 0 ? r : index_execute(x, "PRAGMA synchronous=NORMAL");
 }
@@ -197,8 +199,13 @@ static int rebuild(struct index *x)
 /* Switching needs a moment alone, and SQLite does not wait for it. */
 static int switch_to_wal(struct index *x)
 {
-        int rc = SQLITE_BUSY;
+        char sql[64];
+        int rc = SQLITE_BUSY, r;
 
+        snprintf(sql, sizeof sql, "PRAGMA page_size=%d", PAGE_SIZE_BYTES);
+        r = index_execute(x, sql);
+        if (r < 0)
+                return r;
         for (int i = 0; rc == SQLITE_BUSY && i < WAL_TRIES_MAX; i++) {
                 rc = sqlite3_exec(x->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
                 if (rc == SQLITE_BUSY)

@@ -65,17 +65,17 @@ static void wreck_header(const struct store *s)
 
 static void wreck_schema(const struct store *s)
 {
-        overwrite(s, 100, 3996);
+        overwrite(s, 100, 924);
 }
 
 static void wreck_images(const struct store *s)
 {
-        overwrite(s, 4096, 4096);
+        overwrite(s, 1024, 1024);
 }
 
 static void cut(const struct store *s)
 {
-        assert_int_equal(sample_truncate(s, "index.db", 6000), 0);
+        assert_int_equal(sample_truncate(s, "index.db", 1500), 0);
 }
 
 static void empty(const struct store *s)
