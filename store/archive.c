@@ -65,8 +65,8 @@ static int check_member(const struct archive_header *h, bool is_dir, struct errt
 }
 
 /* Reads one directory header.  Its name goes to NAMES; the member's name is an offset into it until all are there. */
-static int read_member(const struct archive *a, size_t offset, size_t size, struct archive_member *ret, struct buf *names,
-                       size_t *ret_next, struct errtext *err)
+static int read_member(const struct archive *a, size_t offset, size_t size, struct archive_member *ret,
+                       struct buf *names, size_t *ret_next, struct errtext *err)
 {
         struct archive_header h = { 0 };
         struct archive_extra extra = { 0 };

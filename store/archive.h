@@ -5,24 +5,26 @@
  *   1. The end record ends the file (its comment reaches the end exactly; only NUL padding may follow, with a warning).
  *      One disk.  A ZIP64 locator must point at a ZIP64 end record that ends where the locator starts, 44 bytes of
  *      body, and all legacy fields that are no sentinels must agree with it.
- *   2. The file is tiled: entries in the order of their offsets start at 0, each one's local header, name, extra field, data and
- *      descriptor end where the next one begins, the last ends at the directory, the directory has exactly `count`
- *      headers and `size` bytes and ends at the (ZIP64) end record.  No comments with bytes 1 to 8.
+ *   2. The file is tiled: entries in the order of their offsets start at 0, each one's local header, name, extra
+ *      field, data and descriptor end where the next one begins, the last ends at the directory, the directory has
+ *      exactly `count` headers and `size` bytes and ends at the (ZIP64) end record.  No comments with bytes 1 to 8.
  *   3. Local header and directory agree in name, method, flags (bits 0, 3, 11), checksum and sizes (or zeros or ZIP64
  *      sentinels with bit 3); a data descriptor equals the directory.
  *   4. Flag bits 0, 5, 6, 13 are refused; version needed up to 6.3; methods 0 and 8; stored: both sizes equal.
- *   5. Extra fields are well-formed (up to 3 trailing bytes are let pass); 0x0001 and 0x7075 at most once; 0x7075 repeats the name.
- *   6. Names: UTF-8 (flag bit 11) or ASCII; no control, format, surrogate or private characters and no noncharacters (Unicode's
- *      categories Cc, Cf, Cs, Co; which others are unassigned depends on the version of Unicode, so those pass); not
- *      absolute, no backslash, no ".."; "." and "//" are collapsed; components up to 255 bytes, paths up to 1024.  Type
- *      bits: none or S_IFREG; a final slash, and only that, makes a directory (with or without S_IFDIR): size 0, checksum 0 and no
- *      data to speak of.  One name twice, or a file that is also a directory: refused.
- *   7. A member inflates to exactly its size and consumes exactly its data, and its CRC-32 matches.  No member claims more
- *      than deflate can express, 1032 bytes for one.
+ *   5. Extra fields are well-formed (up to 3 trailing bytes are let pass); 0x0001 and 0x7075 at most once; 0x7075
+ *      repeats the name.
+ *   6. Names: UTF-8 (flag bit 11) or ASCII; no control, format, surrogate or private characters and no noncharacters
+ *      (Unicode's categories Cc, Cf, Cs, Co; which others are unassigned depends on the version of Unicode, so those
+ *      pass); not absolute, no backslash, no ".."; "." and "//" are collapsed; components up to 255 bytes, paths up to
+ *      1024.  Type bits: none or S_IFREG; a final slash, and only that, makes a directory (with or without S_IFDIR):
+ *      size 0, checksum 0 and no data to speak of.  One name twice, or a file that is also a directory: refused.
+ *   7. A member inflates to exactly its size and consumes exactly its data, and its CRC-32 matches.  No member claims
+ *      more than deflate can express, 1032 bytes for one.
  *   8. No more than ARCHIVE_MEMBERS_MAX members.  What they unpack to: see archive_check_size().
  *
  * Reading is by pread: a file that shrinks meanwhile is an error, never a signal.
- * Threads: immutable after opening, but the descriptor's owner is the archive; members may be read by several threads at once. */
+ * Threads: immutable after opening, but the descriptor's owner is the archive; members may be read by several
+ * threads at once. */
 #ifndef FUSEPKG_ARCHIVE_H
 #define FUSEPKG_ARCHIVE_H
 
@@ -60,9 +62,9 @@ struct archive {
         char *names;                    /* storage of the members' names */
 };
 
-/* Opens PATH and checks all that the directory and end records alone can show (rules 1, 4, 5, 6, 8 and the tiling as far as
- * the directory tells).  Every refusal is -EBADMSG with one sentence that names the member and the reason, not the wheel (the
- * caller does that). */
+/* Opens PATH and checks all that the directory and end records alone can show (rules 1, 4, 5, 6, 8 and the tiling as
+ * far as the directory tells).  Every refusal is -EBADMSG with one sentence that names the member and the reason,
+ * not the wheel (the caller does that). */
 int archive_open(const char *path, struct archive **ret, struct errtext *err);
 /* The same for a file that is open; takes FD over, even on failure. */
 int archive_open_fd(int fd, struct archive **ret, struct errtext *err);
@@ -71,16 +73,16 @@ void archive_close(struct archive *a); /* NULL is fine */
 /* Checks the local headers and descriptors (rules 2 and 3) and fills data_offset. */
 int archive_check_local(struct archive *a, struct errtext *err);
 
-/* PyPI's rule: refused when the members unpack to more than 64 MiB and more than 50 times the file, or to more than LIMIT
- * bytes (0: no such limit). */
+/* PyPI's rule: refused when the members unpack to more than 64 MiB and more than 50 times the file, or to more than
+ * LIMIT bytes (0: no such limit). */
 int archive_check_size(const struct archive *a, uint64_t limit, struct errtext *err);
 
 /* The index of the member with that exact name, or -ENOENT. */
 int archive_find(const struct archive *a, const char *name, size_t *ret);
 
-/* Unpacks one member, piece by piece: SINK gets consecutive pieces (at most 256 KiB each; none for an empty member) and may
- * fail with its own -errno, which is returned.  -EBADMSG: rule 7; what SINK got until then is not to be believed.
- * Memory: fixed.  Before archive_check_local it checks the local header of this one member. */
+/* Unpacks one member, piece by piece: SINK gets consecutive pieces (at most 256 KiB each; none for an empty member)
+ * and may fail with its own -errno, which is returned.  -EBADMSG: rule 7; what SINK got until then is not to be
+ * believed.  Memory: fixed.  Before archive_check_local it checks the local header of this one member. */
 int archive_extract(const struct archive *a, size_t member, int (*sink)(const void *data, size_t len, void *user),
                     void *user, struct errtext *err);
 

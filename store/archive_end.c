@@ -101,8 +101,8 @@ static bool agrees(uint64_t legacy, uint64_t sentinel, uint64_t value)
         return legacy == sentinel || legacy == value;
 }
 
-/* Takes the values of the end record at P, or of the ZIP64 one where there is one.  RET_AT is where the first of the two
- * begins, and the directory has to end. */
+/* Takes the values of the end record at P, or of the ZIP64 one where there is one.  RET_AT is where the first of the
+ * two begins, and the directory has to end. */
 static int read_values(int fd, const char *p, uint64_t at, const char *locator, struct archive_end *ret,
                        uint64_t *ret_at, struct errtext *err)
 {

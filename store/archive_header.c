@@ -64,7 +64,9 @@ static int parse_extra(const struct archive_header *h, struct archive_extra *ret
         while (left > EXTRA_TRAILING_MAX) {
                 unsigned id = archive_get16(p);
                 size_t len = archive_get16(p + 2);
-                struct span *once = id == EXTRA_ZIP64 ? &ret->zip64 : id == EXTRA_UNICODE_PATH ? &ret->unicode_path : NULL;
+                struct span *once = id == EXTRA_ZIP64          ? &ret->zip64
+                                    : id == EXTRA_UNICODE_PATH ? &ret->unicode_path
+                                                               : NULL;
 
                 if (len > left - 4)
                         return archive_refuse(err, h->name, "has a malformed extra field");
@@ -85,7 +87,8 @@ int archive_header_check(const struct archive_header *h, struct archive_extra *r
         if (h->flags & ARCHIVE_FLAGS_REFUSED)
                 return archive_refuse(err, h->name, "is patched data or has masked headers (flags 0x%04x)", h->flags);
         if (h->method != ARCHIVE_STORED && h->method != ARCHIVE_DEFLATED)
-                return archive_refuse(err, h->name, "is compressed by method %u; wheels may use deflate only", h->method);
+                return archive_refuse(err, h->name, "is compressed by method %u; wheels may use deflate only",
+                                      h->method);
         if ((h->version_needed & 0xff) > ARCHIVE_VERSION_MAX)
                 return archive_refuse(err, h->name, "needs a newer ZIP version than 6.3");
         for (size_t i = 0; i < h->comment.len; i++)
@@ -100,8 +103,9 @@ struct wide_value {
         size_t width;
 };
 
-/* The field holds the values of those that are sentinels, in this order.  Some writers give all of them, whether sentinel or
- * not; that is let pass where it can be read in one way only: sentinels first, and the others as in the header. */
+/* The field holds the values of those that are sentinels, in this order.  Some writers give all of them, whether
+ * sentinel or not; that is let pass where it can be read in one way only: sentinels first, and the others as in the
+ * header. */
 int archive_header_widen(struct archive_header *h, struct span zip64, struct errtext *err)
 {
         uint64_t disk = h->disk;

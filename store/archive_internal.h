@@ -75,7 +75,8 @@ static inline uint64_t archive_get64(const char *p)
 }
 
 /* -EBADMSG and "the member 'NAME' REASON"; a long name is cut. */
-int archive_refuse(struct errtext *err, struct span name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int archive_refuse(struct errtext *err, struct span name, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
 /* Reads LEN bytes of the file at OFFSET; the sentence says what the system said. */
 int archive_pread(int fd, void *data, size_t len, uint64_t offset, struct errtext *err);
@@ -95,7 +96,8 @@ int archive_header_widen(struct archive_header *h, struct span zip64, struct err
 int archive_local_check(const struct archive *a, size_t member, struct buf *scratch, uint64_t *ret_data_offset,
                         struct errtext *err);
 
-/* Rule 6 for one name: appends the collapsed name and a NUL to NAMES.  A final slash makes RET_DIR true and is cut off. */
+/* Rule 6 for one name: appends the collapsed name and a NUL to NAMES.  A final slash makes RET_DIR true and is cut
+ * off. */
 int archive_name_check(struct span raw, uint16_t flags, struct buf *names, bool *ret_dir, struct errtext *err);
 /* Rule 6 for all of them together. */
 int archive_names_check(const struct archive *a, struct errtext *err);

@@ -78,7 +78,8 @@ static int check_sizes(const struct archive_header *h, const struct archive_memb
                 uint64_t wide_size = archive_get64(zip64.data);
                 uint64_t wide_stored = archive_get64(zip64.data + 8);
 
-                fits = size_fits(wide_size, m->size, later, true) && size_fits(wide_stored, m->stored_size, later, true);
+                fits = size_fits(wide_size, m->size, later, true) &&
+                       size_fits(wide_stored, m->stored_size, later, true);
                 size = size == ARCHIVE_SENTINEL32 ? wide_size : size;
                 stored = stored == ARCHIVE_SENTINEL32 ? wide_stored : stored;
         }

@@ -19,7 +19,8 @@ static int check_characters(struct span raw, uint16_t flags, struct errtext *err
                 if (c == '\\')
                         return archive_refuse(err, raw, "has a backslash in its name");
                 if (!utf8_is_printable(c))
-                        return archive_refuse(err, raw, "has the unprintable character U+%04X in its name", (unsigned)c);
+                        return archive_refuse(err, raw, "has the unprintable character U+%04X in its name",
+                                              (unsigned)c);
                 i += len;
         }
         return 0;

@@ -5,7 +5,8 @@
 
 #include <strings.h>
 
-/* Walks over the fields of a header in the manner of e-mail: "Key: value", continued by lines that begin with a blank. */
+/* Walks over the fields of a header in the manner of e-mail: "Key: value", continued by lines that begin with a
+ * blank. */
 struct reader {
         const char *p;
         const char *end;
@@ -293,7 +294,8 @@ static int read_wheel_file(struct reader *rd, struct wheel_file *w, struct errte
         if (!has_version)
                 return errtext_set(err, -EBADMSG, "WHEEL has no Wheel-Version");
         if (w->major > 1)
-                return errtext_set(err, -ENOTSUP, "its Wheel-Version is %u.%u, and only 1 is known", w->major, w->minor);
+                return errtext_set(err, -ENOTSUP, "its Wheel-Version is %u.%u, and only 1 is known", w->major,
+                                   w->minor);
         return 0;
 }
 

@@ -48,8 +48,8 @@ struct entry_points {
 /* Refuses (-EBADMSG) names that do not fully match [\w.-]+ or that leave the scripts folder, values that are not
  * module:attr (extras in brackets are ignored), and reserved names: python, pythonw, python3, python3.N[t],
  * pypy*, graalpy*, case-insensitively, with or without .py or .exe; activate, activate.*, activate_this.py, deactivate,
- * deactivate.* (there are real scripts such as activate-global-python-argcomplete).  A name twice must be the same entry
- * point, and then counts once. */
+ * deactivate.* (there are real scripts such as activate-global-python-argcomplete).  A name twice must be the same
+ * entry point, and then counts once. */
 int entry_points_parse(const char *text, size_t len, struct entry_points *ret, struct errtext *err);
 void entry_points_release(struct entry_points *e);
 

@@ -168,11 +168,13 @@ static int fill_row(const struct reader *rd, const struct fields *fields, struct
 
         *ret = (struct record_row){ .path = (char *)fields->f[0].data };
         if (hash.len > 0) {
+                struct span digits = { hash.data + prefix, hash.len - prefix };
+
                 if (!memchr(hash.data, '=', hash.len))
                         return broken(err, rd, "a hash that does not name its algorithm");
                 ret->has_hash = true;
                 ret->has_sha256 = hash.len >= prefix && memcmp(hash.data, sha256_prefix, prefix) == 0;
-                if (ret->has_sha256 && decode_hash((struct span){ hash.data + prefix, hash.len - prefix }, ret->sha256) < 0)
+                if (ret->has_sha256 && decode_hash(digits, ret->sha256) < 0)
                         return broken(err, rd, "a broken SHA-256");
         }
         if (size.len > 0) {

@@ -6,8 +6,8 @@
 #include "store/base.h"
 #include "store/buf.h"
 
-/* Appends the normal form: no "v", no leading zeros, no final ".0" of the release, "a", "b", "rc", ".postN", ".devN", the
- * local part in lower case with dots.  So "1.01.0-Beta_2" gives "1.1b2".  -EINVAL: not a version. */
+/* Appends the normal form: no "v", no leading zeros, no final ".0" of the release, "a", "b", "rc", ".postN",
+ * ".devN", the local part in lower case with dots.  So "1.01.0-Beta_2" gives "1.1b2".  -EINVAL: not a version. */
 int version_normalize(const char *version, size_t len, struct buf *ret);
 
 /* Do they spell one version?  What is not a version equals only the same bytes. */

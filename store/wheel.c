@@ -92,7 +92,8 @@ static int check_dist_info(struct wheel *w, const char *path, struct errtext *er
                 return r;
         r = find_dist_info(w, err);
         if (r == 0 && !dist_info_fits(w->dist_info, &name))
-                r = errtext_set(err, -EBADMSG, "its folder '%s' belongs to another distribution or version than its file name",
+                r = errtext_set(err, -EBADMSG,
+                                "its folder '%s' belongs to another distribution or version than its file name",
                                 w->dist_info);
         wheel_name_release(&name);
         return r;

@@ -94,7 +94,7 @@ int wheel_name_parse(const char *base, struct wheel_name *ret, struct errtext *e
         if (n != PARTS_MIN && n != PARTS_MAX)
                 return refuse(err, base, "it has to be NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl");
         if (!distribution_fits(parts[0]))
-                return refuse(err, base, "the name of the distribution has other characters than letters, digits, '_' and '.'");
+                return refuse(err, base, "its distribution has other characters than letters, digits, '_' and '.'");
         if (!version_fits(parts[1]))
                 return refuse(err, base, "it has no well-formed version");
         if (n == PARTS_MAX && !build_fits(parts[2]))

@@ -1,5 +1,6 @@
 /* wheel_name.h: the file name of a wheel: {distribution}-{version}(-{build})?-{python}-{abi}-{platform}.whl
- * Source: packaging.python.org/specifications/binary-distribution-format; strictness as packaging.utils.parse_wheel_filename. */
+ * Source: packaging.python.org/specifications/binary-distribution-format; strictness as
+ * packaging.utils.parse_wheel_filename. */
 #ifndef FUSEPKG_WHEEL_NAME_H
 #define FUSEPKG_WHEEL_NAME_H
 

@@ -20,6 +20,15 @@ static bool equals_in_any_case(struct span s, const char *word)
         return s.len == strlen(word) && strncasecmp(s.data, word, s.len) == 0;
 }
 
+static bool ends_in_any_case(struct span s, const char *end)
+{
+        size_t len = strlen(end);
+
+        return s.len >= len && strncasecmp(s.data + s.len - len, end, len) == 0;
+}
+
+static const char reserved_name[] = "has a name that is reserved for the interpreter and the venv's own scripts";
+
 /* What a target is made from, on its way to its path. */
 struct place {
         struct span member;   /* the whole name */
@@ -76,8 +85,7 @@ static int check_site(const struct wheel *w, const struct place *p, bool *ret, s
 
         if (span_is(first, ".fusepkg") || span_is(first, ".fusepkg-data"))
                 return refuse(err, p->member, "has a name that is reserved for fusepkg");
-        if (in_data && first.len > 10 && equals_in_any_case((struct span){ first.data + first.len - 10, 10 }, ".dist-info") &&
-            !span_is(first, w->dist_info))
+        if (in_data && ends_in_any_case(first, ".dist-info") && !span_is(first, w->dist_info))
                 return refuse(err, p->member, "belongs to a second dist-info folder");
         *ret = has_pycache(p->rest);
         if (!span_is(first, w->dist_info))
@@ -116,7 +124,7 @@ static int check_data(const struct place *p, struct errtext *err)
         if (!rest.data && (is_bin || is_lib || span_is(first, "include")))
                 return refuse(err, p->member, "would replace a folder of the venv");
         if (is_bin && entry_point_reserved(second.data, second.len))
-                return refuse(err, p->member, "has a name that is reserved for the interpreter and the venv's own scripts");
+                return refuse(err, p->member, reserved_name);
         if (is_lib && (starts_with(second, "python") || starts_with(second, "pypy")))
                 return refuse(err, p->member, "would lie in the folder of the interpreter's modules");
         return 0;
@@ -136,10 +144,8 @@ static bool is_wrapper(const struct wheel *w, struct span name)
         static const char *const ends[] = { ".exe", "-script.py", ".pya", "" };
 
         for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-                size_t len = strlen(ends[i]);
-
-                if (name.len >= len && strncasecmp(name.data + name.len - len, ends[i], len) == 0)
-                        return is_entry_point(w, (struct span){ name.data, name.len - len });
+                if (ends_in_any_case(name, ends[i]))
+                        return is_entry_point(w, (struct span){ name.data, name.len - strlen(ends[i]) });
         }
         return false;
 }
@@ -150,7 +156,7 @@ static int check_script(const struct wheel *w, const struct place *p, bool *ret,
                 return refuse(err, p->member, "is in a folder below scripts, which may not have any");
         *ret = is_wrapper(w, p->rest);
         if (!*ret && entry_point_reserved(p->rest.data, p->rest.len))
-                return refuse(err, p->member, "has a name that is reserved for the interpreter and the venv's own scripts");
+                return refuse(err, p->member, reserved_name);
         return 0;
 }
 

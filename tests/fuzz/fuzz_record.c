@@ -9,7 +9,8 @@ static void round_trip(const struct record *rec)
         struct record again = { 0 };
 
         for (size_t i = 0; i < rec->count; i++)
-                FUZZ_CHECK(record_add_row(&text, rec->rows[i].path, rec->rows[i].has_sha256 ? rec->rows[i].sha256 : NULL,
+                FUZZ_CHECK(record_add_row(&text, rec->rows[i].path,
+                                          rec->rows[i].has_sha256 ? rec->rows[i].sha256 : NULL,
                                           rec->rows[i].size) == 0);
         FUZZ_CHECK(record_parse(text.data ? text.data : "", text.len, &again, NULL) == 0);
         FUZZ_CHECK(again.count == rec->count);

@@ -143,6 +143,25 @@ static void a_member_is_read_whole_or_not_at_all(void **state)
         zip_release(&z);
 }
 
+static void a_folder_cannot_be_read(void **state)
+{
+        struct zip_fixture z = { 0 };
+        cleanup_buf struct buf b = { 0 };
+        struct archive *a = NULL;
+        struct errtext err = { "" };
+
+        (void)state;
+        zip_add_text(&z, "folder/", "");
+        zip_finish(&z);
+        assert_int_equal(opened(&z, &a, NULL), 0);
+        assert_true(a->members[0].is_dir);
+        assert_string_equal(a->members[0].name.data, "folder");
+        assert_int_equal(archive_read(a, 0, 100, &b, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "is a folder"));
+        archive_close(a);
+        zip_release(&z);
+}
+
 static void cutting_an_archive_anywhere_is_noticed(void **state)
 {
         struct zip_fixture z = { 0 };
@@ -211,6 +230,7 @@ int main(void)
                 cmocka_unit_test(members_of_all_sizes_come_out_as_they_went_in),
                 cmocka_unit_test(the_error_of_a_sink_is_handed_on),
                 cmocka_unit_test(a_member_is_read_whole_or_not_at_all),
+                cmocka_unit_test(a_folder_cannot_be_read),
                 cmocka_unit_test(cutting_an_archive_anywhere_is_noticed),
                 cmocka_unit_test(sizes_are_limited_by_the_caller_and_by_the_ratio),
                 cmocka_unit_test(a_file_that_shrinks_meanwhile_is_an_error),

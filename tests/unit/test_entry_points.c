@@ -15,7 +15,8 @@ static void both_kinds_of_scripts_are_read(void **state)
 
         (void)state;
         assert_int_equal(parse("# comment\n; another\n[plugins]\nanything = at all; here\n\n[console_scripts]\r\n"
-                               "  black = black:patched_main [d, e]\r\na.b-c_d=m.n : C.run\n[gui_scripts]\nw = m:f\n", &e, NULL), 0);
+                               "  black = black:patched_main [d, e]\r\na.b-c_d=m.n : C.run\n[gui_scripts]\nw = m:f\n",
+                               &e, NULL), 0);
         assert_int_equal(e.count, 3);
         assert_string_equal(e.points[0].name, "black");
         assert_string_equal(e.points[0].module, "black");
@@ -43,8 +44,8 @@ static void what_would_leave_the_folder_or_reach_the_script_is_refused(void **st
 {
         static const char *const lines[] = {
                 "../x = a:b", "/x = a:b", ". = a:b", ".. = a:b", "x y = a:b", "= a:b", "x", "x = a", "x = a:", "x = :b",
-                "x = a:b;import os", "x = a:b()", "x = a b:c", "x = a:b [d", "x = a:b [d] e", "x = a:b:c", "x = a:b # no comment",
-                "caf\xc3\xa9 = a:b",
+                "x = a:b;import os", "x = a:b()", "x = a b:c", "x = a:b [d", "x = a:b [d] e", "x = a:b:c",
+                "x = a:b # no comment", "caf\xc3\xa9 = a:b",
         };
 
         (void)state;
@@ -62,11 +63,12 @@ static void what_would_leave_the_folder_or_reach_the_script_is_refused(void **st
 
 static void names_of_the_venv_itself_are_reserved(void **state)
 {
-        static const char *const reserved[] = { "python", "Python3", "python3.12", "python3.13t", "PYTHONW", "python.exe", "python2.7",
-                                                "python3.py", "pypy", "pypy3.10", "graalpy", "activate", "Activate.ps1",
+        static const char *const reserved[] = { "python", "Python3", "python3.12", "python3.13t", "PYTHONW",
+                                                "python.exe", "python2.7", "python3.py", "pypy", "pypy3.10", "graalpy",
+                                                "activate", "Activate.ps1",
                                                 "activate.fish", "activate_this.py", "deactivate.bat" };
-        static const char *const free_names[] = { "python-demo", "pythonic", "pip3.12", "activate-global-demo", "activated",
-                                                  "ipython", "python3-config", "py", "reactivate" };
+        static const char *const free_names[] = { "python-demo", "pythonic", "pip3.12", "activate-global-demo",
+                                                  "activated", "ipython", "python3-config", "py", "reactivate" };
 
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(reserved); i++)

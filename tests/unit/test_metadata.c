@@ -6,7 +6,8 @@
 
 static void the_header_is_read_and_the_text_below_is_not(void **state)
 {
-        static const char text[] = "Metadata-Version: 2.4\r\nname:  Demo.Pkg \r\nVERSION: 1.0rc1\r\nSummary: one\r\nSummary: two\r\n"
+        static const char text[] = "Metadata-Version: 2.4\r\nname:  Demo.Pkg \r\nVERSION: 1.0rc1\r\n"
+                                   "Summary: one\r\nSummary: two\r\n"
                                    "Requires-Dist: a>=1\r\nRequires-Dist: b; extra == 'x'\r\nRequires-Python: >=3.8\r\n"
                                    "Project-URL: Home, https://example.org/\r\nLicense: text\r\n  more text\r\n"
                                    "License-Expression: MIT\r\n\r\nName: evil\r\n";
@@ -71,7 +72,8 @@ static void name_and_version_must_be_there_once_and_well_formed(void **state)
 
 static void a_wheel_file_says_its_version_and_tags(void **state)
 {
-        static const char text[] = "Wheel-Version: 1.3\nRoot-Is-Purelib: TRUE\nTag: py2-none-any\nTag: py3-none-any\nWheel-Version: 9.0\n";
+        static const char text[] = "Wheel-Version: 1.3\nRoot-Is-Purelib: TRUE\nTag: py2-none-any\nTag: py3-none-any\n"
+                                   "Wheel-Version: 9.0\n";
         struct wheel_file w = { 0 };
 
         (void)state;

@@ -34,8 +34,8 @@ static void versions_have_a_normal_form(void **state)
 
 static void what_is_no_version_is_refused_and_nothing_appended(void **state)
 {
-        static const char *const broken[] = { "", "one", "1.", "1..2", "1.0+", "1.0+a..b", "1.0 ", "1.0/2", "1.0-", "1!", "v",
-                                              "1.0post1x", "1.0+a b", "-1", "1.0b2b3" };
+        static const char *const broken[] = { "", "one", "1.", "1..2", "1.0+", "1.0+a..b", "1.0 ", "1.0/2", "1.0-",
+                                              "1!", "v", "1.0post1x", "1.0+a b", "-1", "1.0b2b3" };
         cleanup_buf struct buf b = { 0 };
 
         (void)state;

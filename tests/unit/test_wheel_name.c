@@ -25,8 +25,8 @@ static void or_six_with_a_build_number(void **state)
         struct wheel_name w = { 0 };
 
         (void)state;
-        assert_int_equal(wheel_name_parse("A.b_c-1!2.0+cu_1-1abc-cp312-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", &w,
-                                          NULL), 0);
+        assert_int_equal(wheel_name_parse("A.b_c-1!2.0+cu_1-1abc-cp312-abi3-"
+                                          "manylinux_2_17_x86_64.manylinux2014_x86_64.whl", &w, NULL), 0);
         assert_string_equal(w.distribution, "A.b_c");
         assert_string_equal(w.version, "1!2.0+cu_1");
         assert_string_equal(w.build, "1abc");
@@ -38,8 +38,9 @@ static void other_names_are_refused_with_a_sentence(void **state)
 {
         static const char *const broken[] = {
                 "six-1.0-py3-none-any.zip", "six-1.0.whl", "six-1.0-py3-none.whl", "six-1.0-1-2-py3-none-any.whl",
-                "six-1.0-x-py3-none-any.whl", "six__x-1.0-py3-none-any.whl", "-1.0-py3-none-any.whl", "six--py3-none-any.whl",
-                "six-1.0-py3..py2-none-any.whl", "six-1.0-py3-none-.whl", "s/x-1.0-py3-none-any.whl",
+                "six-1.0-x-py3-none-any.whl", "six__x-1.0-py3-none-any.whl", "-1.0-py3-none-any.whl",
+                "six--py3-none-any.whl", "six-1.0-py3..py2-none-any.whl", "six-1.0-py3-none-.whl",
+                "s/x-1.0-py3-none-any.whl",
                 "six-1.0-py3-none-any.whl.whl ", ".whl", "", "six-.1-py3-none-any.whl", "six-1 0-py3-none-any.whl",
                 "numpy-2.3.2-cp313-cp313t-musllinux_1_2_x86_64-x86_64_v3.whl",
         };

@@ -20,7 +20,8 @@ static inline void zip_put(struct buf *b, uint64_t n, size_t bytes)
                 abort();
 }
 
-static inline void zip_put_header(struct buf *b, const char *name, unsigned method, uint32_t crc, size_t stored, size_t size)
+static inline void zip_put_header(struct buf *b, const char *name, unsigned method, uint32_t crc, size_t stored,
+                                  size_t size)
 {
         zip_put(b, 20, 2);
         zip_put(b, 0, 2);

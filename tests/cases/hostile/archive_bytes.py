@@ -1,6 +1,7 @@
 """ZIP archives, field by field: every value that a header holds can be given, so that they can contradict each other.
 
-Written with struct alone: zipfile writes correct archives only, and the reader under test must not be its own oracle."""
+Written with struct alone: zipfile writes correct archives only, and the reader under test must not be its own
+oracle."""
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -78,9 +79,9 @@ class Member:
 
     def central_bytes(self, offset):
         f = self.fields(self.central)
-        return struct.pack("<4sHHHHIIIIHHHHHII", b"PK\1\2", 3 << 8 | 20, f["needed"], f["flags"], f["method"], 0x58221000,
-                           f["crc"], f["stored"], f["size"], len(f["name"]), len(f["extra"]), len(f["comment"]),
-                           f["disk"], 0, f["mode"] << 16 & SENTINEL32,
+        return struct.pack("<4sHHHHIIIIHHHHHII", b"PK\1\2", 3 << 8 | 20, f["needed"], f["flags"], f["method"],
+                           0x58221000, f["crc"], f["stored"], f["size"], len(f["name"]), len(f["extra"]),
+                           len(f["comment"]), f["disk"], 0, f["mode"] << 16 & SENTINEL32,
                            f.get("offset", offset)) + f["name"] + f["extra"] + f["comment"]
 
 
@@ -107,8 +108,8 @@ def end_bytes(end, count, start, size):
         f.update(end.zip64_fields)
         at = dict(disk=0, offset=start + size + len(end.gap), disks=1)
         at.update(end.locator_fields)
-        out += struct.pack("<4sQHHIIQQQQ", f["magic"], f["body"], 45, f["needed"], f["disk"], f["start_disk"], f["here"],
-                           f["count"], f["size"], f["start"]) + f["extra"]
+        out += struct.pack("<4sQHHIIQQQQ", f["magic"], f["body"], 45, f["needed"], f["disk"], f["start_disk"],
+                           f["here"], f["count"], f["size"], f["start"]) + f["extra"]
         out += struct.pack("<4sIQI", b"PK\6\7", at["disk"], at["offset"], at["disks"])
     count = count if end.count is None else end.count
     return out + struct.pack("<4sHHHHIIH", b"PK\5\6", end.disk, end.disk, count, count,

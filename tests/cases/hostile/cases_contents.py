@@ -92,6 +92,11 @@ def bomb_of_many_members():
     return wheel(*(Member(f"zeros{i}.bin", bytes(7 * MIB)) for i in range(10)))
 
 
+@refuse("more than the limit of 1000000", options=("--max-unpacked", "1000000"))
+def more_than_the_user_allows():
+    return wheel(Member("zeros.bin", bytes(MIB)))
+
+
 @refuse("claims to unpack to more")
 def size_that_deflate_cannot_reach():
     sizes = {"size": 60 * MIB}

@@ -1,5 +1,5 @@
 """End records, the tiling of the file, ZIP64 (rules 1 and 2 of store/archive.h)."""
-from archive_bytes import STORED, End, Member, archive, end_bytes, zip64
+from archive_bytes import STORED, End, Member, archive, end_bytes, extra, zip64
 from archive_bytes import SENTINEL16, SENTINEL32
 from wheel_parts import MODULE, accept, module, parts, refuse, wheel
 
@@ -185,6 +185,19 @@ def several_disks():
     return wheel(end=End(disk=1))
 
 
+@refuse("lies on another disk")
+def member_on_another_disk():
+    return wheel(module=module(central={"disk": 1}))
+
+
+@refuse("beyond the end of its directory")
+def directory_header_that_reaches_beyond_the_directory():
+    data = bytearray(wheel())
+    last = data.rindex(b"PK\1\2")
+    data[last + 32:last + 34] = b"\x10\0"   # a comment that is not there
+    return bytes(data)
+
+
 @refuse("dist-info")
 def no_members():
     return archive([])
@@ -263,6 +276,21 @@ def zip64_end_record_with_data_behind_it():
 
 
 @refuse("several disks")
+def zip64_end_record_on_another_disk():
+    return members_and_end(zip64_fields={"disk": 1})
+
+
+@refuse("several disks")
+def zip64_directory_on_another_disk():
+    return members_and_end(zip64_fields={"start_disk": 1})
+
+
+@refuse("newer ZIP version")
+def zip64_end_record_of_a_newer_version():
+    return members_and_end(zip64_fields={"needed": 64})
+
+
+@refuse("several disks")
 def zip64_locator_of_several_disks():
     return members_and_end(locator_fields={"disks": 2})
 
@@ -297,6 +325,15 @@ def zip64_field_too_short():
     return wheel(module=m)
 
 
+@refuse("ZIP64 field of the wrong size")
+def zip64_field_too_long():
+    m = module()
+    values = zip64(len(m.data), len(m.payload), 0)
+    m.central = {"size": SENTINEL32, "stored": SENTINEL32,
+                 "extra": extra(0x0001, values[4:] + bytes(4) + b"more")}
+    return wheel(module=m)
+
+
 @refuse("ZIP64 field that contradicts its header")
 def zip64_field_with_other_values():
     m = module()
@@ -324,6 +361,13 @@ def zip64_field_twice():
 def zip64_local_field_with_other_sizes():
     m = module()
     m.local = {"size": SENTINEL32, "stored": SENTINEL32, "extra": zip64(len(m.data) + 1, len(m.payload))}
+    return wheel(module=m)
+
+
+@refuse("local ZIP64 field of the wrong size")
+def zip64_local_field_with_one_size():
+    m = module()
+    m.local = {"size": SENTINEL32, "extra": zip64(len(m.data))}
     return wheel(module=m)
 
 

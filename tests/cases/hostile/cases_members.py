@@ -68,6 +68,20 @@ def local_extra_field_reaches_into_the_next_member():
     return bytes(data)
 
 
+@refuse("overlaps what follows it")
+def local_extra_field_made_of_the_data():
+    """The header takes the first nine bytes of the data for an extra field, and they pass for one."""
+    field = extra(0x5455, b"\1\0\0\0\0")
+    data = bytearray(wheel(module=Member("demo.py", field + b"x = 1\n", method=STORED)))
+    struct.pack_into("<H", data, 28, len(field))
+    return bytes(data)
+
+
+@refuse("overlaps what follows it")
+def local_header_with_less_room_than_its_name():
+    return wheel(module=Member("d", b"", method=STORED, central={"name": b"d" * 200 + b".py"}))
+
+
 # Data descriptors.
 
 def with_magic(crc, stored, size):

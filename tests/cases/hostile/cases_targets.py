@@ -234,6 +234,11 @@ def dist_info_hidden_in_data_in_capitals():
     return member(f"{DATA}/platlib/EVIL-2.0.DIST-INFO/METADATA", METADATA)
 
 
+@refuse("in the place of the dist-info")
+def file_in_the_place_of_the_dist_info():
+    return member(f"{DATA}/purelib/{INFO}")
+
+
 @refuse("second RECORD")
 def record_hidden_in_data():
     return member(f"{DATA}/purelib/{INFO}/RECORD", "")

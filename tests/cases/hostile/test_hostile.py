@@ -94,6 +94,15 @@ def test_one_bad_wheel_among_good_ones_changes_nothing(good_first, fusepkg, venv
     assert os.listdir(store / "staging") == []
 
 
+@pytest.mark.parametrize("make, words", [(os.mkdir, "is a folder"), (os.mkfifo, "not a regular file")])
+def test_what_is_no_file_is_refused_and_not_waited_for(make, words, fusepkg, venv, store, folder):
+    path = folder / "demo-1.0-py3-none-any.whl"
+    make(path)
+    result = fusepkg("add", "--no-mount", "--venv", venv, path, status=1)
+    assert path.name in result.err and words in result.err
+    assert not store.exists() or litter(store) == []
+
+
 def test_there_are_a_hundred_of_them_with_names_of_their_own():
     names = [case.name for case in CASES]
     assert len(names) == len(set(names)) >= 100

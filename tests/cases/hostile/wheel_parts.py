@@ -1,5 +1,5 @@
-"""What the cases_*.py build wheels from.  A case is a function that returns the bytes of a wheel; its name is the case's,
-its decorator the verdict.  By default it is demo-1.0, and its file name says so."""
+"""What the cases_*.py build wheels from.  A case is a function that returns the bytes of a wheel; its name is the
+case's, its decorator the verdict.  By default it is demo-1.0, and its file name says so."""
 import base64
 import hashlib
 from dataclasses import dataclass
