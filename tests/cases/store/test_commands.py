@@ -1,6 +1,8 @@
 """`fusepkg store path`, `du` and `verify` on a store that is as it should be."""
 import os
 
+from support.venvs import make_venv
+
 LARGE = 300_000  # bytes; an object
 
 
@@ -33,7 +35,8 @@ def test_du_names_what_is_there(venv, make_wheel, fusepkg, store):
 
 def test_a_file_of_two_packages_is_stored_once(venv, make_wheel, fusepkg, store):
     data = large(3)
-    venv.fusepkg("add", "--no-mount", make_wheel("one", files={"one.so": data}), make_wheel("two", files={"two.so": data}))
+    wheels = [make_wheel(name, files={f"{name}.so": data}) for name in ["one", "two"]]
+    venv.fusepkg("add", "--no-mount", *wheels)
     assert len([p for p in (store / "objects").rglob("*") if p.is_file()]) == 1
     assert len([p for p in (store / "images").rglob("*") if p.is_file()]) == 2
 
@@ -66,7 +69,6 @@ def test_a_store_of_another_user_is_refused(root, user, venv, make_wheel):
     for name in ["objects", "images", "staging"]:
         (root.store / name).chmod(0o755)
     wheel = make_wheel("third")
-    from support.venvs import make_venv
     theirs = make_venv(user, user.work / "venv")
     result = theirs.fusepkg("add", "--no-mount", wheel, env={"FUSEPKG_STORE": root.store}, status=1)
     assert str(root.store) in result.err and "belongs to user 0" in result.err

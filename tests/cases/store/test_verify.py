@@ -1,4 +1,6 @@
 """Damage in the store is found, named with the packages that it hits, and healed by adding the wheel again."""
+import sqlite3
+
 import pytest
 
 LARGE = 400_000  # bytes; an object
@@ -115,9 +117,22 @@ def test_several_damages_are_all_named(filled):
 
 def test_verify_changes_nothing(filled):
     def state():
-        return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in filled.store.rglob("*") if "index" not in p.name}
+        paths = [p for p in filled.store.rglob("*") if "index" not in p.name]
+        return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in paths}
 
     flip(filled.object, 5)
     before = state()
     filled.verify(1)
     assert state() == before
+
+
+def test_what_a_power_cut_may_have_cost_is_verified_before_it_is_used_again(filled):
+    with sqlite3.connect(filled.store / "index.db") as index:
+        index.execute("UPDATE images SET boot = 'an earlier one'")
+    index.close()
+    flip(filled.object, 5)
+    filled.venv.fusepkg("add", "--no-mount", "--reinstall", *filled.wheels)
+    assert filled.verify(0) == {}
+    with sqlite3.connect(filled.store / "index.db") as index:
+        assert index.execute("SELECT count(*) FROM images WHERE boot = 'an earlier one'").fetchone() == (0,)
+    index.close()
