@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <strings.h>
 
 /* pip leaves itself out, and before Python 3.12 the tools that came with every venv. */
 static bool is_left_out(const struct target *t, const char *key)
@@ -90,6 +91,12 @@ static void print_slot(const struct distribution *d)
                 printf("%s==%s\n", d->name, d->version);
 }
 
+/* pip's order here, which is not that of its list: '-' comes before '_'. */
+static int by_name(const void *a, const void *b)
+{
+        return strcasecmp(((const struct distribution *)a)->name, ((const struct distribution *)b)->name);
+}
+
 static int run(const struct options *o)
 {
         cleanup_target struct target t = TARGET_INIT;
@@ -99,6 +106,8 @@ static int run(const struct options *o)
 
         if (r == 0)
                 r = installed_load(&t, &i, &err);
+        if (i.count)
+                qsort(i.list, i.count, sizeof *i.list, by_name);
         for (size_t k = 0; r == 0 && k < i.count; k++) {
                 struct distribution *d = &i.list[k];
 

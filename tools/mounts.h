@@ -38,7 +38,8 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
 int mount_program(char **ret);
 /* After a failure of mount_start: says with ui_hint() what this machine lacks for mounting, when that can be told. */
 void mount_hints(const struct target *t);
-/* -EBUSY: somebody uses it, and the sentence names who. */
+/* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence names
+ * who.  -EXDEV: it is mounted where we cannot reach it. */
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);
 /* umount2(2), or fusermount3 where the caller may not; waits for nothing.  -EBUSY: somebody uses it. */
 int mount_unmount(const char *site, bool lazy, struct errtext *err);

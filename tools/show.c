@@ -7,8 +7,11 @@
 #include "store/record.h"
 #include "store/wheel_name.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
+
+enum { FOLD = 8 /* blanks before each continuing line, as setuptools and its likes write them */ };
 
 struct names {
         char **list;
@@ -18,6 +21,9 @@ struct names {
 /* What `show` has read of one distribution. */
 struct details {
         struct metadata metadata;
+        char *home_page;       /* NULL when absent, as the next two */
+        char *author_email;
+        char *license_expression;
         struct names requires; /* of this Python, as written */
 };
 
@@ -90,6 +96,69 @@ static bool is_required(struct shown *s, const char *marker)
         return value;
 }
 
+/* Moves *TEXT, the headers, behind the next line that begins the field NAME, and gives what that line says. */
+static bool next_field(const char **text, const char *name, struct span *ret)
+{
+        size_t len = strlen(name);
+
+        while (**text && **text != '\n' && **text != '\r') {
+                const char *line = *text;
+                size_t size = strcspn(line, "\r\n"), start = len + 1;
+
+                *text += size + strspn(line + size, "\r");
+                *text += **text == '\n';
+                if (size <= len || strncasecmp(line, name, len) != 0 || line[len] != ':')
+                        continue;
+                start += strspn(line + start, " \t");
+                *ret = (struct span){ line + start, size - start };
+                return true;
+        }
+        return false;
+}
+
+static char *first_field(const char *text, const char *name)
+{
+        struct span value;
+
+        return next_field(&text, name, &value) ? strndup(value.data, value.len) : NULL;
+}
+
+/* Is the label of "Home-Page, https://…" that of a home page, as pip takes it? */
+static bool is_homepage(struct span url, size_t label)
+{
+        static const char wanted[] = "homepage";
+        size_t found = 0;
+
+        for (size_t i = 0; i < label; i++) {
+                if (strchr("-_ \t", url.data[i]))
+                        continue;
+                if (found == sizeof wanted - 1 || tolower((unsigned char)url.data[i]) != wanted[found])
+                        return false;
+                found++;
+        }
+        return found == sizeof wanted - 1;
+}
+
+static char *find_homepage(const char *text)
+{
+        char *page = first_field(text, "Home-page");
+        struct span url;
+
+        if (page && page[0])
+                return page;
+        free(page);
+        while (next_field(&text, "Project-URL", &url)) {
+                const char *comma = memchr(url.data, ',', url.len);
+                size_t label = comma ? (size_t)(comma - url.data) : 0;
+
+                if (!comma || !is_homepage(url, label))
+                        continue;
+                label += 1 + strspn(comma + 1, " \t");
+                return strndup(url.data + label, label < url.len ? url.len - label : 0);
+        }
+        return NULL;
+}
+
 static int read_details(struct shown *s, size_t k, struct errtext *err)
 {
         struct distribution *d = &s->installed.list[k];
@@ -104,6 +173,9 @@ static int read_details(struct shown *s, size_t k, struct errtext *err)
         r = metadata_parse(text.data, text.len, &into->metadata, &why);
         if (r < 0)
                 return d->slot ? errtext_set(err, r, "%s: %s", d->name, why.text) : 0;
+        into->home_page = find_homepage(text.data);
+        into->author_email = first_field(text.data, "Author-email");
+        into->license_expression = first_field(text.data, "License-Expression");
         for (size_t i = 0; r == 0 && i < into->metadata.requires_count; i++) {
                 const char *marker, *requirement = into->metadata.requires_dist[i];
                 size_t len = split_requirement(requirement, &marker);
@@ -136,6 +208,23 @@ static int requiring(const struct shown *s, const char *key, struct names *ret)
 static void print_field(const char *name, const char *value)
 {
         printf("%s: %s\n", name, value ? value : "");
+}
+
+/* Of lines that continue a field, the indentation that makes them such is not part of it. */
+static void print_folded(const char *name, const char *value)
+{
+        printf("%s: ", name);
+        while (value && *value) {
+                size_t len = strcspn(value, "\n");
+
+                printf("%.*s\n", (int)len, value);
+                value += len + (value[len] == '\n');
+                for (int i = 0; i < FOLD && *value == ' '; i++)
+                        value++;
+                if (!*value)
+                        return;
+        }
+        putchar('\n');
 }
 
 static void print_names(const char *field, const struct names *n)
@@ -191,9 +280,13 @@ static int print_distribution(struct shown *s, struct distribution *d, bool file
         print_field("Name", d->name);
         print_field("Version", d->version);
         print_field("Summary", about->metadata.summary);
-        print_field("Home-page", about->metadata.home_page);
+        print_field("Home-page", about->home_page);
         print_field("Author", about->metadata.author);
-        print_field("License", about->metadata.license);
+        print_field("Author-email", about->author_email);
+        if (about->license_expression)
+                print_field("License-Expression", about->license_expression);
+        else
+                print_folded("License", about->metadata.license);
         print_field("Location", s->installed.target->site);
         print_names("Requires", &about->requires);
         print_names("Required-by", &by);
@@ -252,6 +345,9 @@ static int run(const struct options *o)
 
         for (size_t k = 0; s.details && k < s.installed.count; k++) {
                 metadata_release(&s.details[k].metadata);
+                free(s.details[k].home_page);
+                free(s.details[k].author_email);
+                free(s.details[k].license_expression);
                 names_release(&s.details[k].requires);
         }
         free(s.details);

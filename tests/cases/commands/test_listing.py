@@ -16,7 +16,7 @@ def venv(account, new_venv, make_wheel):
     top = make_wheel("top", "2.0.1", requires=[
         "leaf>=1", "My-Pkg[test] (>=1) ; python_version >= '3.6'", "absent ; python_version < '3.0'",
         "pytest ; extra == 'test'", "zeta @ https://example.org/z;x.whl ; sys_platform == 'linux'"],
-        metadata="Summary: The top one\nAuthor: Ann\nLicense: MIT\nHome-page: https://example.org\n",
+        metadata="Summary: The top one\nAuthor: Ann\nAuthor-email: Ann <ann@example.org>\nLicense: MIT\nHome-page: https://example.org\n",
         entry_points={"console_scripts": {"top": "top:main"}})
     venv.fusepkg("add", top)
     folder = make_wheel("My_Pkg", "1.0.post1", folder=venv.account.work / "found").parent
@@ -81,9 +81,29 @@ def fields(text):
 @pytest.mark.parametrize("name", ["top", "leaf", "my.pkg", "old-name"])
 def test_show_agrees_with_pip(venv, name):
     ours, theirs = fields(venv.fusepkg("show", "-f", name).out), fields(pip(venv, "show", "-f", name))
-    for field in ("Name", "Version", "Summary", "Author", "License", "Home-page", "Location", "Requires", "Required-by"):
+    for field in ("Name", "Version", "Summary", "Author", "Author-email", "License", "Home-page", "Location", "Requires", "Required-by"):
         assert ours[field] == theirs[field], field
     assert ours["Files"] == theirs["Files"]
+
+
+def test_an_order_of_names_that_pip_has_in_freeze_alone(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", *[make_wheel(name) for name in ("a_b", "a-c", "A.a", "ab")])
+    assert venv.fusepkg("freeze").out == pip(venv, "freeze")
+    assert venv.fusepkg("list").out == pip(venv, "list")
+
+
+@pytest.mark.parametrize("metadata", [
+    "Project-URL: Docs, https://example.org/docs\nProject-URL: Home-Page , https://example.org/home\n",
+    "Project-URL: Docs, https://example.org/docs\n",
+    "License: MIT\nHome-page:\nproject-url: homepage,https://example.org\n",
+    "License: one\n        two\n         three\n\nHome-page: https://body.example.org\n",
+], ids=["label", "no-home", "empty-home", "folded"])
+def test_show_reads_metadata_as_pip_does(account, new_venv, make_wheel, metadata):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", metadata=metadata))
+    ours = venv.fusepkg("show", "demo").out.splitlines()
+    assert [line for line in ours if not line.startswith("Installer: ")] == pip(venv, "show", "demo").splitlines()
 
 
 def test_show_leaves_out_what_is_not_required_here(venv):

@@ -114,6 +114,25 @@ def test_umount_returns_when_it_can_be_mounted_again(venv):
         venv.fusepkg("umount")
 
 
+def test_a_copy_in_another_namespace_is_no_obstacle_to_umount(root, new_venv, make_wheel):
+    """What a container that was started meanwhile has copied keeps the process, until that namespace ends."""
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("demo"))
+    pid = worker(venv)
+    holder = root.start(["unshare", "-m", "sh", "-c", "echo ready && exec sleep 600"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        result = venv.fusepkg("umount")
+        assert f"process {pid}" in result.err and not venv.is_mounted
+        assert f"process {pid}" in venv.fusepkg("mount", status=1).err
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    guard.wait_gone(root.mark)
+    venv.fusepkg("mount")
+
+
 def test_a_dead_mount_is_repaired_by_mount_and_taken_away_by_umount(venv):
     venv.fusepkg("mount")
     kill_worker(venv)
