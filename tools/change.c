@@ -2,8 +2,10 @@
 
 #include "store/wheel_name.h"
 #include "tools/outside.h"
+#include "tools/outside_list.h"
 #include "tools/ui.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -70,6 +72,26 @@ static int prepare_next(struct change *c, struct errtext *err)
         return 0;
 }
 
+/* What killed commands left in .fusepkg: temporary files of those that are only written with the lock held. */
+static void sweep(int state_fd)
+{
+        static const char *const prefixes[] = { ENVIRONMENT_FILE ".tmp-", OUTSIDE_FILE ".tmp-" };
+        int fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *d;
+
+        if (!dir) {
+                if (fd >= 0)
+                        close(fd);
+                return;
+        }
+        while ((d = readdir(dir)))
+                for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+                        if (strncmp(d->d_name, prefixes[i], strlen(prefixes[i])) == 0)
+                                (void)unlinkat(state_fd, d->d_name, 0);
+        closedir(dir);
+}
+
 int change_lock(struct change *c, struct errtext *err)
 {
         int r;
@@ -79,6 +101,8 @@ int change_lock(struct change *c, struct errtext *err)
         c->started_ns = ui_now_ns();
         if (r == 0)
                 r = target_check_store(&c->t, c->store, err);
+        if (r == 0)
+                sweep(c->t.state_fd);
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
         return r < 0 ? r : prepare_next(c, err);

@@ -76,12 +76,20 @@ int outside_check(const struct target *t, struct errtext *err)
 /* Runs the three parts and saves the list, which makes it so. */
 static int apply(struct outside_run *run)
 {
-        int r = outside_apply_bare(run);
+        cleanup_close int new_fd = -1;
+        int r;
 
+        (void)dir_remove_tree(run->t->state_fd, OUTSIDE_NEW_DIR); /* of a run that was killed */
+        run->new_fd = new_fd = dir_make(run->t->state_fd, OUTSIDE_NEW_DIR, 0700);
+        if (new_fd < 0)
+                return errtext_set(run->err, new_fd, "cannot make '%s/" ENVIRONMENT_DIR "/" OUTSIDE_NEW_DIR "': %s",
+                                   run->t->venv, strerror(-new_fd));
+        r = outside_apply_bare(run);
         if (r == 0)
                 r = outside_apply_scripts(run);
         if (r == 0)
                 r = outside_apply_links(run);
+        (void)dir_remove_tree(run->t->state_fd, OUTSIDE_NEW_DIR);
         if (r < 0)
                 return r;
         run->next.generation = run->now->generation;
@@ -94,7 +102,7 @@ static int apply(struct outside_run *run)
 int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err)
 {
         cleanup_close int bin = file_open_beneath(t->venv_fd, "bin", O_RDONLY | O_DIRECTORY, 0);
-        struct outside_run run = { .t = t, .now = now, .pool = pool, .bin_fd = bin, .err = err };
+        struct outside_run run = { .t = t, .now = now, .pool = pool, .bin_fd = bin, .new_fd = -1, .err = err };
         int r;
 
         if (bin < 0)

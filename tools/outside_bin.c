@@ -172,11 +172,11 @@ static int clear_name(struct outside_run *run, const char *name, bool remove)
 }
 
 static int write_script(struct outside_run *run, const struct outside_claim *claim, const struct outside_script *script,
-                        const struct image *img, int new_fd)
+                        const struct image *img)
 {
+        int new_fd = run->new_fd;
         int r;
 
-        (void)unlinkat(new_fd, script->name, 0);
         r = outside_script_write(run->pool, img, script, new_fd, script->name, run->now->umask, run->err);
         if (r < 0)
                 return r;
@@ -188,7 +188,7 @@ static int write_script(struct outside_run *run, const struct outside_claim *cla
 }
 
 /* Writes the scripts of one slot that won and are not in place yet. */
-static int write_slot(struct outside_run *run, const struct slot *slot, int new_fd)
+static int write_slot(struct outside_run *run, const struct slot *slot)
 {
         struct outside_scripts scripts = { 0 };
         const struct image *img = NULL;
@@ -206,7 +206,7 @@ static int write_slot(struct outside_run *run, const struct slot *slot, int new_
                 }
                 for (size_t k = 0; r == 0 && k < scripts.count; k++)
                         if (strcmp(scripts.scripts[k].name, c->name) == 0)
-                                r = write_script(run, c, &scripts.scripts[k], img, new_fd);
+                                r = write_script(run, c, &scripts.scripts[k], img);
         }
         outside_scripts_release(&scripts);
         return r;
@@ -214,21 +214,14 @@ static int write_slot(struct outside_run *run, const struct slot *slot, int new_
 
 int outside_apply_scripts(struct outside_run *run)
 {
-        cleanup_close int new_fd = -1;
         int r = collect_claims(run);
 
         if (r < 0)
                 return run->err->text[0] ? r : errtext_set(run->err, r, "out of memory");
-        (void)dir_remove_tree(run->t->state_fd, OUTSIDE_NEW_DIR); /* of a run that was killed */
-        new_fd = dir_make(run->t->state_fd, OUTSIDE_NEW_DIR, 0700);
-        if (new_fd < 0)
-                return errtext_set(run->err, new_fd, "cannot make '%s/" ENVIRONMENT_DIR "/" OUTSIDE_NEW_DIR "': %s",
-                                   run->t->venv, strerror(-new_fd));
         for (size_t i = 0; r == 0 && i < run->old.claim_count; i++)
                 if (!winner(&run->next, run->old.claims[i].name))
                         r = clear_name(run, run->old.claims[i].name, true);
         for (size_t i = 0; r == 0 && i < run->now->slot_count; i++)
-                r = write_slot(run, &run->now->slots[i], new_fd);
-        (void)dir_remove_tree(run->t->state_fd, OUTSIDE_NEW_DIR);
+                r = write_slot(run, &run->now->slots[i]);
         return r;
 }

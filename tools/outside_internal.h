@@ -17,6 +17,7 @@ struct outside_run {
         struct outside_list old;  /* what is there */
         struct outside_list next; /* what will be */
         int bin_fd;
+        int new_fd;               /* .fusepkg/outside.new: where files and links are made before they are renamed */
         struct errtext *err;
 };
 

@@ -72,21 +72,14 @@ static int put_link(struct outside_run *run, const char *path, const char *targe
 {
         const char *name = NULL;
         cleanup_close int dir = open_parent(run, path, &name);
-        char temporary[48] = ".fusepkg-", random[17];
-        int r = dir < 0 ? dir : random_hex(random, sizeof(random));
+        static const char temporary[] = ".link"; /* no script has such a name */
 
-        if (r < 0)
-                return fail_path(run, r, "make the symlink", path);
-        strcat(temporary, random);
-        if (symlinkat(target, dir, temporary) < 0)
+        if (dir < 0)
+                return fail_path(run, dir, "make the symlink", path);
+        if (symlinkat(target, run->new_fd, temporary) < 0)
                 return fail_path(run, -errno, "make the symlink", path);
-        outside_give(run->t, dir, temporary);
-        if (renameat(dir, temporary, dir, name) < 0) {
-                r = -errno;
-                (void)unlinkat(dir, temporary, 0);
-                return fail_path(run, r, "make the symlink", path);
-        }
-        return 0;
+        outside_give(run->t, run->new_fd, temporary);
+        return renameat(run->new_fd, temporary, dir, name) < 0 ? fail_path(run, -errno, "make the symlink", path) : 0;
 }
 
 static int remove_link(struct outside_run *run, const char *path)
