@@ -7,7 +7,7 @@ enum {
         BARE_RECORD_MAX = 64 << 20, /* bytes; a larger RECORD of the base is not read */
 };
 
-int dir_rows_add(struct dir_rows *rows, const char *path, uint64_t id, uint64_t time)
+int dir_rows_add(struct dir_rows *rows, const char *path, uint64_t id, uint64_t time, uint64_t as_of)
 {
         char *copy;
 
@@ -22,7 +22,7 @@ int dir_rows_add(struct dir_rows *rows, const char *path, uint64_t id, uint64_t 
         copy = strdup(path);
         if (!copy)
                 return -ENOMEM;
-        rows->list[rows->count++] = (struct dir_row){ .path = copy, .id = id, .time = time };
+        rows->list[rows->count++] = (struct dir_row){ .path = copy, .id = id, .time = time, .as_of = as_of };
         return 0;
 }
 
@@ -57,6 +57,8 @@ void dir_rows_settle(struct dir_rows *rows)
                         last->id = row->id;
                 if (row->time > last->time)
                         last->time = row->time;
+                if (row->as_of > last->as_of)
+                        last->as_of = row->as_of;
                 free(row->path);
         }
         rows->count = kept;
@@ -83,7 +85,7 @@ static int add_parents(struct dir_rows *rows, char *path)
 
         for (char *slash = strchr(path, '/'); slash && r >= 0; slash = strchr(slash + 1, '/')) {
                 *slash = 0;
-                r = dir_rows_add(rows, path, 0, 0);
+                r = dir_rows_add(rows, path, 0, 0, 0);
                 *slash = '/';
         }
         return r;

@@ -291,7 +291,8 @@ static int format_rows(const struct environment *e, struct buf *b)
                 r = r < 0 ? r : buf_add_char(b, '\n');
         }
         for (size_t i = 0; i < e->dir_count && r >= 0; i++) {
-                r = buf_printf(b, "dir %" PRIx64 " %" PRIu64, e->dirs[i].id, e->dirs[i].time);
+                r = buf_printf(b, "dir %" PRIx64 " %" PRIu64 " %" PRIu64, e->dirs[i].id, e->dirs[i].time,
+                               e->dirs[i].as_of);
                 r = r < 0 ? r : add_word(b, e->dirs[i].path);
                 r = r < 0 ? r : buf_add_char(b, '\n');
         }

@@ -16,7 +16,7 @@
  *     slot <number> <image, 64 hex> <time> <flags> <name> <version> <archive, 64 hex> <wheel file name> <url or ->
  *     file <kind> <generation> <size> <offset> <length> <xxh3, 16 hex> <name>     of the slot above
  *     hide <dist-info folder of the base>
- *     dir <id, hex> <time> <path>
+ *     dir <id, hex> <time> <as of, a time> <path>
  *     end <xxh3 of all before, 16 hex>
  *
  * Words are percent-encoded (buf.h), lines end in '\n', in the order above (`dir` rows sorted by path).
@@ -27,8 +27,10 @@
  * result's.
  *
  * `dir` rows pin what a directory keeps when it loses a provider: its id (hexadecimal, 0: not pinned, the id is that of
- * the lowest provider) and the time of its last loss, "" being site-packages itself and a path that begins with
- * ".fusepkg-data/" the data tree.  environment_commit computes them.
+ * the lowest provider) and its time stamp as of that commit, which is the commit's own when the directory lost or changed an entry, and else
+ * what it was.  "" is site-packages itself and a path that begins with ".fusepkg-data/" the data tree.  environment_commit computes them.
+ * A directory's time is that of its row, or later: of a slot newer than the row (or of any, without a row) that brought it a file, or a folder
+ * that no lower provider has.
  *
  * History: `.fusepkg/history/<generation>` are the environment files as they were, the newest HISTORY_KEPT.
  *
@@ -86,7 +88,8 @@ struct slot {
 struct dir_row {
         char *path;
         uint64_t id;            /* 0: not pinned */
-        uint64_t time;          /* ns */
+        uint64_t time;          /* ns: exact at as_of */
+        uint64_t as_of;         /* ns: slots that are not newer have no more to say about the time */
 };
 
 struct environment {

@@ -150,55 +150,143 @@ static int compare_rows(const void *a, const void *b)
         return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
 }
 
-static uint64_t old_pin(const struct update *u, const char *path)
+static const struct dir_row *old_row(const struct update *u, const char *path)
 {
         const struct dir_row key = { .path = (char *)path };
         const struct environment *e = u->old.e;
-        const struct dir_row *row;
 
-        row = e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
-        return row ? row->id : 0;
+        return e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
 }
 
 /* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
 static uint64_t pinned_id(const struct update *u, const struct providers *old)
 {
-        uint64_t pin = old_pin(u, u->path.data);
+        const struct dir_row *row = old_row(u, u->path.data);
         const struct provider *lowest = old->list;
 
-        if (pin || old->base || !old->count || has_slot(u->next.e, lowest->slot))
-                return pin;
+        if (row && row->id)
+                return row->id;
+        if (old->base || !old->count || has_slot(u->next.e, lowest->slot))
+                return 0;
         return (uint64_t)lowest->slot << 32 | lowest->entry;
 }
 
-/* One directory of a slot that leaves, u->path, and those below it that others have too. */
-static int walk_leaving(struct update *u, const struct image *img, uint32_t dir, const struct providers *old,
+static uint64_t slot_time(const struct environment *e, uint32_t number)
+{
+        for (size_t i = 0; i < e->slot_count; i++)
+                if (e->slots[i].number == number)
+                        return e->slots[i].time;
+        return 0;
+}
+
+/* Has any of the providers FROM .. TO - 1 that name, as a directory if DIR says so? */
+static bool has_name(const struct providers *p, size_t from, size_t to, struct span name, bool dir)
+{
+        uint32_t entry;
+
+        for (size_t i = from; i < to; i++)
+                if (image_lookup(p->list[i].image, p->list[i].entry, name.data, name.len, &entry) == 0 &&
+                    (!dir || image_entry(p->list[i].image, entry).type == IMAGE_DIR))
+                        return true;
+        return false;
+}
+
+/* Does provider P bring the directory u->path a file, or a folder that none of the first N of BEFORE has, nor the base? */
+static bool brings(struct update *u, const struct provider *p, const struct providers *before, size_t n)
+{
+        struct image_entry dir = image_entry(p->image, p->entry);
+        size_t len = u->path.len;
+
+        for (uint32_t i = 0; i < dir.children; i++) {
+                struct image_entry child = image_entry(p->image, dir.first_child + i);
+                bool in_base = false;
+
+                if (child.type != IMAGE_DIR)
+                        return true;
+                if (before->base && path_enter(&u->path, child.name) == 0)
+                        in_base = base_has(u, u->old.e, u->path.data);
+                path_leave(&u->path, len);
+                if (!in_base && !has_name(before, 0, n, child.name, true))
+                        return true;
+        }
+        return false;
+}
+
+/* Do slots that come with this commit change the entries of u->path? */
+static bool gains(struct update *u, const struct providers *old, const struct providers *next)
+{
+        for (size_t k = 0; k < next->count; k++)
+                if (!has_slot(u->old.e, next->list[k].slot) && brings(u, &next->list[k], old, old->count))
+                        return true;
+        return false;
+}
+
+/* The time stamp that OLD shows for the directory at u->path; as view_merge.c finds it. */
+static uint64_t old_time(struct update *u, const struct providers *old)
+{
+        const struct dir_row *row = old_row(u, u->path.data);
+        uint64_t time = row ? row->time : 0, as_of = row ? row->as_of : 0;
+        struct stat st;
+
+        for (size_t k = 0; k < old->count; k++) {
+                uint64_t slot = slot_time(u->old.e, old->list[k].slot);
+
+                if (slot > as_of && slot > time && brings(u, &old->list[k], old, k))
+                        time = slot;
+        }
+        if (!row && old->base && fstatat(u->site_fd, u->path.len ? u->path.data : ".", &st, 0) == 0) {
+                uint64_t base = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+
+                if (base > time)
+                        time = base;
+        }
+        return time;
+}
+
+/* A file of slot NUMBER was to be seen, and is gone now, unless a later slot shows its own. */
+static bool was_seen(const struct providers *old, uint32_t number, struct span name)
+{
+        size_t later = 0;
+
+        while (later < old->count && old->list[later].slot <= number)
+                later++;
+        return !has_name(old, later, old->count, name, false);
+}
+
+/* One directory of the slot NUMBER that leaves, u->path, and those below it that others have too. */
+static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir, const struct providers *old,
                         const struct providers *next)
 {
         struct image_entry d = image_entry(img, dir);
+        uint64_t now = u->next.e->time;
         size_t len = u->path.len;
-        int r = dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), u->next.e->time);
+        bool changed = gains(u, old, next);
+        int r = 0;
 
         for (uint32_t i = 0; i < d.children && r >= 0; i++) {
                 struct image_entry child = image_entry(img, d.first_child + i);
                 struct providers old_below = { 0 }, next_below = { 0 };
 
-                if (child.type != IMAGE_DIR)
+                if (child.type != IMAGE_DIR) {
+                        changed = changed || was_seen(old, number, child.name);
                         continue;
+                }
                 r = path_enter(&u->path, child.name);
                 r = r < 0 ? r : providers_below(u, &u->next, next, child.name, &next_below);
                 if (!r && (next_below.count || next_below.base)) {
                         r = providers_below(u, &u->old, old, child.name, &old_below);
-                        r = r < 0 ? r : walk_leaving(u, img, child.number, &old_below, &next_below);
+                        r = r < 0 ? r : walk_leaving(u, img, number, child.number, &old_below, &next_below);
+                } else {
+                        changed = true;
                 }
                 providers_release(&old_below);
                 providers_release(&next_below);
                 path_leave(&u->path, len);
         }
-        return r;
+        return r < 0 ? r : dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), changed ? now : old_time(u, old), now);
 }
 
-static int tree_leaves(struct update *u, const struct image *img, const struct tree *t)
+static int tree_leaves(struct update *u, const struct image *img, uint32_t number, const struct tree *t)
 {
         struct providers old = { 0 }, next = { 0 };
         uint32_t entry;
@@ -211,11 +299,11 @@ static int tree_leaves(struct update *u, const struct image *img, const struct t
         r = r < 0 ? r : providers_of_tree(&u->next, t, &next);
         if (!r && (next.count || next.base)) {
                 r = providers_of_tree(&u->old, t, &old);
-                r = r < 0 ? r : walk_leaving(u, img, entry, &old, &next);
+                r = r < 0 ? r : walk_leaving(u, img, number, entry, &old, &next);
         }
         /* The data folder is always there, and has just lost or kept this child. */
         if (!r && t->path[0])
-                r = dir_rows_add(&u->rows, DATA_DIR, 0, u->next.e->time);
+                r = dir_rows_add(&u->rows, DATA_DIR, 0, u->next.e->time, u->next.e->time);
         providers_release(&old);
         providers_release(&next);
         return r;
@@ -258,11 +346,11 @@ static int is_provided(struct update *u, const char *path)
         return r;
 }
 
-static int add_if_provided(struct update *u, const char *path, uint64_t id, uint64_t time)
+static int add_if_provided(struct update *u, const char *path, uint64_t id, uint64_t time, uint64_t as_of)
 {
         int r = is_provided(u, path);
 
-        return r > 0 ? dir_rows_add(&u->rows, path, id, time) : r;
+        return r > 0 ? dir_rows_add(&u->rows, path, id, time, as_of) : r;
 }
 
 static int carry_rows(struct update *u)
@@ -272,7 +360,7 @@ static int carry_rows(struct update *u)
         for (size_t i = 0; i < u->old.e->dir_count && r >= 0; i++) {
                 const struct dir_row *row = &u->old.e->dirs[i];
 
-                r = add_if_provided(u, row->path, row->id, row->time);
+                r = add_if_provided(u, row->path, row->id, row->time, row->as_of);
         }
         return r;
 }
@@ -285,7 +373,7 @@ static int slots_leave(struct update *u)
                 if (has_slot(u->next.e, u->old.e->slots[i].number))
                         continue;
                 for (size_t t = 0; t < ARRAY_LEN(trees) && r >= 0; t++)
-                        r = tree_leaves(u, u->old.images[i], &trees[t]);
+                        r = tree_leaves(u, u->old.images[i], u->old.e->slots[i].number, &trees[t]);
         }
         return r;
 }
@@ -322,12 +410,12 @@ static int base_changes(struct update *u, const struct environment *before, cons
 
                 if (hides(before, after->hidden[i]))
                         continue;
-                r = dir_rows_add(&u->rows, "", 0, u->next.e->time);
+                r = dir_rows_add(&u->rows, "", 0, u->next.e->time, u->next.e->time);
                 r = r < 0 ? r : dir_rows_of_bare(&folders, u->site_fd, after->hidden[i]);
                 for (size_t k = 0; k < folders.count && r >= 0; k++) {
                         const char *path = folders.list[k].path;
 
-                        r = add_if_provided(u, path, base_id(u, path), u->next.e->time);
+                        r = add_if_provided(u, path, base_id(u, path), u->next.e->time, u->next.e->time);
                 }
                 dir_rows_release(&folders);
         }
@@ -372,7 +460,8 @@ static int update_rows(struct update *u, const struct image_source *images, stru
 
         if (nothing_leaves(old, next)) {
                 for (size_t i = 0; i < old->dir_count && r >= 0; i++)
-                        r = dir_rows_add(&u->rows, old->dirs[i].path, old->dirs[i].id, old->dirs[i].time);
+                        r = dir_rows_add(&u->rows, old->dirs[i].path, old->dirs[i].id, old->dirs[i].time,
+                                         old->dirs[i].as_of);
                 return r;
         }
         r = load_images(&u->old, images, err);

@@ -355,11 +355,12 @@ static int read_hidden(struct reader *r, struct environment *e)
 static int read_dir(struct reader *r, const struct environment *e, struct dir_row *row)
 {
         char *path cleanup_free = NULL;
-        int x = expect(r, "dir", 4);
+        int x = expect(r, "dir", 5);
 
         x = x < 0 ? x : read_number(r, 1, 16, (1ull << 62) - 1, &row->id);
         x = x < 0 ? x : read_number(r, 2, 10, e->time, &row->time);
-        x = x < 0 ? x : read_text(r, 3, &path);
+        x = x < 0 ? x : read_number(r, 3, 10, e->time, &row->as_of);
+        x = x < 0 ? x : read_text(r, 4, &path);
         if (x < 0)
                 return x;
         if (path[0] && !is_beneath(path))

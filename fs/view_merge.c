@@ -237,12 +237,22 @@ static int note_conflict(struct view *v, const struct claim *loser, const struct
         return r < 0 ? r : add_conflict(v, path, a, b);
 }
 
-static int resolve(struct view *v, const struct claim *c, size_t n, const char *path, struct resolved *out)
+/* A claim changed the directory when it came, if it is a file, or a folder that nobody had before. */
+static void note_time(const struct view *v, struct merged_dir *d, const struct claim *c, bool brings)
+{
+        uint64_t time = c->order && brings ? v->slots[c->order - 1].time : 0;
+
+        if (time > d->as_of && time > d->time)
+                d->time = time;
+}
+
+static int resolve(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path, struct resolved *out)
 {
         const struct claim *last_dir = NULL;
         int r = 0;
 
         for (size_t i = 0; i < n && r == 0; i++) {
+                note_time(v, d, &c[i], !S_ISDIR(c[i].type) || !last_dir);
                 if (!S_ISDIR(c[i].type)) {
                         if (out->file || last_dir)
                                 r = note_conflict(v, out->file ? out->file : last_dir, &c[i], path);
@@ -279,21 +289,17 @@ static int add_dir(struct view *v, struct merged_dir *d)
         return 0;
 }
 
-static uint64_t providers_time(const struct view *v, const struct merged_dir *d, const struct dir_row *row)
+/* What is known of a directory's time before its entries are looked at; note_time() adds the slots that brought some. */
+static void first_time(const struct view *v, struct merged_dir *d, const struct dir_row *row)
 {
-        uint64_t time = row ? row->time : 0;
         struct stat st;
 
-        for (size_t i = 0; i < d->provider_count; i++)
-                if (v->slots[d->providers[i].slot].time > time)
-                        time = v->slots[d->providers[i].slot].time;
-        if (d->in_base && base_stat(v->base, v->hidden, d->path, strlen(d->path), &st) == 0) {
-                uint64_t base = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-
-                if (base > time)
-                        time = base;
+        if (row) {
+                d->time = row->time;
+                d->as_of = row->as_of;
+        } else if (d->in_base && base_stat(v->base, v->hidden, d->path, strlen(d->path), &st) == 0) {
+                d->time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
         }
-        return time;
 }
 
 /* A merged directory of its own below D; PROVIDERS are copied. */
@@ -327,7 +333,7 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
                 merged_dir_free(d);
                 return r;
         }
-        d->time = providers_time(v, d, row);
+        first_time(v, d, row);
         *ret_id = d->id;
         return merge_dir(v, d);
 }
@@ -354,7 +360,7 @@ static int merge_name(struct view *v, struct merged_dir *d, const struct claim *
                 return -ENOMEM;
         r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
         if (r == 0)
-                r = resolve(v, c, n, path.data, &res);
+                r = resolve(v, d, c, n, path.data, &res);
         if (r < 0)
                 return r;
         if (res.file) {
@@ -415,13 +421,14 @@ static int fixed_dir(struct view *v, uint64_t id, const char *path, enum view_ro
                 for (enum view_root root = first; root <= last && !v->slots[i].retired; root++)
                         if (v->slots[i].roots[root] != NO_ENTRY)
                                 d->providers[d->provider_count++] = (struct provider){ i, v->slots[i].roots[root] };
-        d->time = providers_time(v, d, find_row(v->environment, path));
+        first_time(v, d, find_row(v->environment, path));
+        r = merge_dir(v, d);
         if (d->time < base)
                 d->time = base;
         /* Python compares the time of the folder before and after the mount, as a float: a millisecond shows. */
         if (d->time == base)
                 d->time += 1000000;
-        return merge_dir(v, d);
+        return r;
 }
 
 int view_merge(struct view *v, struct errtext *err)

@@ -60,7 +60,8 @@ struct provider {
 struct merged_dir {
         uint64_t id;
         uint64_t parent;
-        uint64_t time;     /* ns */
+        uint64_t time;     /* ns: of the last change of its own entries, see environment.h */
+        uint64_t as_of;    /* of its `dir` row, 0 without one */
         char *path;        /* as mounted; "" is the root */
         bool in_base;
         struct provider *providers; /* by slot, lowest first */

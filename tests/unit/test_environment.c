@@ -38,8 +38,8 @@ static struct environment *small(void)
         assert_int_equal(environment_hide(e, "pip-24.dist-info"), 0);
         e->dirs = calloc(2, sizeof(*e->dirs));
         e->dir_count = 2;
-        e->dirs[0] = (struct dir_row){ strdup(""), 0, 4500 };
-        e->dirs[1] = (struct dir_row){ strdup("a b/\xc3\xa9"), 0x1fffffffffull, 5000 };
+        e->dirs[0] = (struct dir_row){ strdup(""), 0, 4500, 4600 };
+        e->dirs[1] = (struct dir_row){ strdup("a b/\xc3\xa9"), 0x1fffffffffull, 5000, 5000 };
         return e;
 }
 
@@ -86,7 +86,7 @@ static void the_text_is_as_the_header_says(void **state)
                  "slot 1 %s%s 4000 r Six 1.17.0 %s%s six-1.17.0-py2.py3-none-any.whl "
                  "file:///tmp/with%%2520space/six%%201.whl\n"
                  "file b 6 8 0 8 0000000000000001 INSTALLER\nfile r 6 900 8 44 00000000000000ff RECORD\n"
-                 "hide attrs-1.dist-info\nhide pip-24.dist-info\ndir 0 4500 \ndir 1fffffffff 5000 a%%20b/\xc3\xa9\n",
+                 "hide attrs-1.dist-info\nhide pip-24.dist-info\ndir 0 4500 4600 \ndir 1fffffffff 5000 5000 a%%20b/\xc3\xa9\n",
                  zeros, zeros, zeros, zeros, zeros);
         assert_int_equal(strncmp(text.data, expected, strlen(expected)), 0);
         assert_int_equal(text.len, strlen(expected) + 21);
@@ -215,14 +215,14 @@ static void each_wrong_field_is_refused_with_a_sentence(void **state)
                 { "hide attrs-1.dist-info\nhide pip-24.dist-info\n", "hide pip-24.dist-info\nhide attrs-1.dist-info\n" },
                 { "hide attrs-1.dist-info\n", "hide attrs-1.dist-info\nhide attrs-1.dist-info\n" },
                 { "hide attrs-1.dist-info", "hide a/b" },
-                { "dir 0 4500 \n", "dir 0 4500\n" },
-                { "dir 0 4500 \n", "dir 4000000000000000 4500 \n" },
-                { "dir 1fffffffff 5000 a", "dir 1fffffffff 5000 /a" },
-                { "dir 1fffffffff 5000 a", "dir 1fffffffff 5000 ../a" },
-                { "dir 1fffffffff 5000 a", "dir 1FFFFFFFFF 5000 a" },
-                { "dir 0 4500 \n", "dir 0 4500 zz\n" },
-                { "dir 0 4500 \n", "dir 0 4500 \nmore\n" },
-                { "dir 0 4500 \n", "dir 0 4500 \n\n" },
+                { "dir 0 4500 4600 \n", "dir 0 4500 4600\n" },
+                { "dir 0 4500 4600 \n", "dir 4000000000000000 4500 4600 \n" },
+                { "dir 1fffffffff 5000 5000 a", "dir 1fffffffff 5000 5000 /a" },
+                { "dir 1fffffffff 5000 5000 a", "dir 1fffffffff 5000 5000 ../a" },
+                { "dir 1fffffffff 5000 5000 a", "dir 1FFFFFFFFF 5000 5000 a" },
+                { "dir 0 4500 4600 \n", "dir 0 4500 4600 zz\n" },
+                { "dir 0 4500 4600 \n", "dir 0 4500 4600 \nmore\n" },
+                { "dir 0 4500 4600 \n", "dir 0 4500 4600 \n\n" },
         };
         struct errtext err = { "" };
 

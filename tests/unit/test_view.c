@@ -300,6 +300,36 @@ static void shared_folders_are_merged_and_keep_their_id(void **state)
         assert_true(is_absent(p, "nvidia"));
 }
 
+static void a_folder_changes_its_time_with_its_own_entries_alone(void **state)
+{
+        static const char *const a[] = { "site/google/cloud/a/x.py", "a", NULL };
+        static const char *const b[] = { "site/google/cloud/b/x.py", "b", NULL };
+        static const char *const c[] = { "site/google/api/x.py", "c", NULL };
+        struct place *p = *state;
+        uint64_t google, cloud;
+
+        add(p, "a", "1", a);
+        google = time_of(p, "google");
+        cloud = time_of(p, "google/cloud");
+        add(p, "b", "1", b);
+        assert_int_equal(time_of(p, "google"), google);
+        assert_true(time_of(p, "google/cloud") > cloud);
+        cloud = time_of(p, "google/cloud");
+        drop(p, "a"); /* who brought google/cloud is gone, the folder is not */
+        assert_int_equal(time_of(p, "google"), google);
+        assert_true(time_of(p, "google/cloud") > cloud);
+        cloud = time_of(p, "google/cloud");
+        add(p, "c", "1", c);
+        assert_true(time_of(p, "google") > google);
+        assert_int_equal(time_of(p, "google/cloud"), cloud);
+        google = time_of(p, "google");
+        add(p, "a", "1", a);
+        assert_int_equal(time_of(p, "google"), google);
+        add(p, "b", "2", c); /* an upgrade that takes cloud/b and shares api/x.py */
+        assert_int_equal(time_of(p, "google"), google);
+        assert_true(time_of(p, "google/api") > google);
+}
+
 static int count_conflict(const char *path, const char *loser, const char *winner, void *user)
 {
         assert_string_equal(path, "cv2/data.py");
@@ -439,6 +469,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_package_is_seen_as_its_image_has_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(generated_files_stand_in_the_dist_info, setup, teardown),
                 cmocka_unit_test_setup_teardown(shared_folders_are_merged_and_keep_their_id, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_folder_changes_its_time_with_its_own_entries_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_later_package_wins_and_uncovers_the_other, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_upgrade_keeps_folders_and_changes_files, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_base_is_visible_until_it_is_hidden, setup, teardown),
