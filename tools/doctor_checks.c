@@ -254,7 +254,8 @@ int doctor_check_apparmor(const struct doctor_place *p, struct finding *ret)
         if (!ret->ok)
                 SAY(ret->hint, "put the venv below your home, /mnt, /media or /tmp, or let root add the line 'mount "
                                "fstype=fuse.* options=(nosuid,nodev) -> /**/site-packages/,' to "
-                               "/etc/apparmor.d/local/fusermount3 and run `apparmor_parser -r /etc/apparmor.d/fusermount3`");
+                               "/etc/apparmor.d/local/fusermount3 and run `apparmor_parser -r "
+                               "/etc/apparmor.d/fusermount3`");
         return 0;
 }
 

@@ -278,8 +278,9 @@ const struct command command_export = {
         .name = "export",
         .usage = "[OPTIONS] --to DIR",
         .summary = "Write the environment as plain files, which need neither fusepkg nor a mount",
-        .help = "DIR is laid out as a venv: lib/python3.X/site-packages, bin, share, include.  It holds what the mounted\n"
-                "site-packages shows; of the venv's own files outside it holds the scripts and data of what fusepkg installed.",
+        .help = "DIR is laid out as a venv: lib/python3.X/site-packages, bin, share, include.  It holds what the\n"
+                "mounted site-packages shows; of what the venv has outside of that, the scripts and data of what\n"
+                "fusepkg installed.",
         .options = options,
         .run = run,
 };

@@ -24,8 +24,8 @@ struct export_tree {
 
 enum { EXPORT_PIECE_SIZE = 1 << 20 };
 
-/* Writes what site-packages shows, but for the marker and the data folder, into the folder OUT_FD, and gives it its mode
- * and time. */
+/* Writes what site-packages shows, but for the marker and the data folder, into the folder OUT_FD, and gives it its
+ * mode and time. */
 int export_tree_site(struct export_tree *x, int out_fd, struct errtext *err);
 /* Writes what the view shows below its directory DIR; what OUT_FD holds already stays. */
 int export_tree_data(struct export_tree *x, uint64_t dir, int out_fd, struct errtext *err);

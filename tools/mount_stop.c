@@ -24,8 +24,9 @@ static int say_busy(const struct target *t, dev_t device, struct errtext *err)
         return errtext_set(err, -EBUSY, "%s is in use by %s", t->site, users.data);
 }
 
-/* An unmounted environment is one that can be mounted again at once: its lock must be free.  It stays taken while another
- * mount namespace (a container that was started meanwhile) has a copy of the mount, over which we have no power. */
+/* An unmounted environment is one that can be mounted again at once: its lock must be free.  It stays taken while
+ * another mount namespace (a container that was started meanwhile) has a copy of the mount, over which we have no
+ * power. */
 static int wait_until_released(const struct target *t, struct errtext *err)
 {
         struct mount_info info;
@@ -42,8 +43,8 @@ static int wait_until_released(const struct target *t, struct errtext *err)
                         break;
                 sleep_ms(WAIT_STEP_MS);
         }
-        ui_warning("%s is unmounted here, but process %d goes on serving it elsewhere, as to a container: it cannot be mounted "
-                   "again before that has ended", t->site, info.pid);
+        ui_warning("%s is unmounted here, but process %d goes on serving it elsewhere, as to a container: it cannot be "
+                   "mounted again before that has ended", t->site, info.pid);
         return 0;
 }
 
@@ -59,8 +60,8 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
                 if (!info.locked)
                         return 0;
                 return errtext_set(err, -EXDEV,
-                                   "%s is served by process %d on %s, and its mount cannot be seen from here (another mount "
-                                   "namespace or machine, or what `umount --lazy` left)",
+                                   "%s is served by process %d on %s, and its mount cannot be seen from here (another "
+                                   "mount namespace or machine, or what `umount --lazy` left)",
                                    t->venv, info.pid, info.host);
         case MOUNT_FOREIGN:
                 return errtext_set(err, -EBUSY, "something that is not fusepkg's is mounted at %s", t->site);

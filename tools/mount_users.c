@@ -20,8 +20,8 @@ static bool is_number(const char *name)
         return name[0] != '\0' && strspn(name, "0123456789") == strlen(name);
 }
 
-/* Asks for what the kernel knows already: a mount that hangs must not take us with it.  A dead one answers ENOTCONN, and
- * another user's EACCES, even to root: then the link's text tells. */
+/* Asks for what the kernel knows already: a mount that hangs must not take us with it.  A dead one answers ENOTCONN,
+ * and another user's EACCES, even to root: then the link's text tells. */
 static bool link_is_on(int dirfd, const char *name, dev_t device, const char *site)
 {
         struct statx st;

@@ -159,7 +159,7 @@ int mount_reload(const struct target *t, struct errtext *err)
         cleanup_close int fd = open(t->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0 || ioctl(fd, CONTROL_RELOAD) < 0)
-                return errtext_set(err, -errno, "the mount at %s cannot show the change: %s (see %s/.fusepkg/log)", t->site,
-                                   errno_name(-errno, (char[128]){ 0 }), t->venv);
+                return errtext_set(err, -errno, "the mount at %s cannot show the change: %s (see %s/.fusepkg/log)",
+                                   t->site, errno_name(-errno, (char[128]){ 0 }), t->venv);
         return 0;
 }

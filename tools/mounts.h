@@ -22,13 +22,13 @@ struct mount_info {
         int64_t since;       /* seconds since the epoch; 0 when unknown */
 };
 
-/* Looks SITE (absolute, without symlinks) up in /proc/self/mountinfo (never touching a dead mount's files) and reads the
- * lock of STATE_FD (or -1). */
+/* Looks SITE (absolute, without symlinks) up in /proc/self/mountinfo (never touching a dead mount's files) and reads
+ * the lock of STATE_FD (or -1). */
 int mount_examine(const char *site, int state_fd, struct mount_info *ret);
 const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
 
-/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits until
- * it is ready. */
+/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
+ * until it is ready. */
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */
@@ -38,8 +38,8 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
 int mount_program(char **ret);
 /* After a failure of mount_start: says with ui_hint() what this machine lacks for mounting, when that can be told. */
 void mount_hints(const struct target *t);
-/* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence names
- * who.  -EXDEV: it is mounted where we cannot reach it. */
+/* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence
+ * names who.  -EXDEV: it is mounted where we cannot reach it. */
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);
 /* umount2(2), or fusermount3 where the caller may not; waits for nothing.  -EBUSY: somebody uses it. */
 int mount_unmount(const char *site, bool lazy, struct errtext *err);

@@ -249,8 +249,8 @@ static int run(const struct options *o)
         if (report.count == 0)
                 ui_say("No environment uses the store");
         if (report.mounted)
-                ui_hint("a mounted venv can only be deleted after `fusepkg umount`: else rm -rf ends in 'Device or resource "
-                        "busy'");
+                ui_hint("a mounted venv can only be deleted after `fusepkg umount`: else rm -rf ends in 'Device or "
+                        "resource busy'");
         return EXIT_DONE;
 }
 
@@ -264,8 +264,8 @@ const struct command command_status = {
         .name = "status",
         .usage = "[OPTIONS]",
         .summary = "Show an environment, or all that use the store",
-        .help = "Without --venv and --python all environments are listed that use the store.  States: mounted, unmounted,\n"
-                "dead (its process is gone: the next command detaches it), foreign (something else is mounted there),\n"
+        .help = "Without --venv and --python all environments are listed that use the store.  States: mounted,\n"
+                "unmounted, dead (its process is gone: the next command detaches it), foreign (something else is mounted there),\n"
                 "missing (the venv was deleted).",
         .options = options,
         .run = run,

@@ -40,8 +40,8 @@ struct du {
 
 static json_t *package_json(const struct index_image *image)
 {
-        return json_pack("{s:o, s:o, s:I}", "name", json_out_string(image->name), "version", json_out_string(image->version),
-                         "bytes", (json_int_t)image->bytes);
+        return json_pack("{s:o, s:o, s:I}", "name", json_out_string(image->name),
+                         "version", json_out_string(image->version), "bytes", (json_int_t)image->bytes);
 }
 
 static int du_package(const struct index_image *image, void *user)
@@ -123,7 +123,8 @@ static void verify_found(const struct verify_error *e, void *user)
                 puts(first ? "" : ")");
                 json_decref(packages);
         } else {
-                json_t *row = json_pack("{s:o, s:s, s:o}", "path", json_out_string(e->path), "kind", e->kind, "packages", packages);
+                json_t *row = json_pack("{s:o, s:s, s:o}", "path", json_out_string(e->path), "kind", e->kind,
+                                        "packages", packages);
 
                 v->failed = json_array_append_new(v->errors, row) < 0 || v->failed;
         }
