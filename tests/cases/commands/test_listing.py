@@ -93,6 +93,14 @@ def test_an_order_of_names_that_pip_has_in_freeze_alone(account, new_venv, make_
     assert venv.fusepkg("list").out == pip(venv, "list")
 
 
+@pytest.mark.parametrize("args", [[], ["--all"]])
+def test_freeze_leaves_out_what_pip_leaves_out_for_this_python(account, new_venv, make_wheel, args):
+    venv = new_venv(account)
+    bare_install(venv, make_wheel("setuptools"), make_wheel("demo"))
+    venv.fusepkg("add", make_wheel("wheel"), make_wheel("pip"), make_wheel("distribute"))
+    assert venv.fusepkg("freeze", *args).out == pip(venv, "freeze", *args)
+
+
 @pytest.mark.parametrize("metadata", [
     "Project-URL: Docs, https://example.org/docs\nProject-URL: Home-Page , https://example.org/home\n",
     "Project-URL: Docs, https://example.org/docs\n",
