@@ -51,7 +51,8 @@ struct image_meta {
         bool record_matched;         /* every file matched the wheel's RECORD */
 };
 
-/* Loads and checks the index of the file FD (which the caller keeps).  -EBADMSG: damaged; -ENOTSUP: made by a newer fusepkg. */
+/* Loads and checks the index of the file FD (which the caller keeps).  -EBADMSG: damaged; -ENOTSUP: made by a newer
+ * fusepkg. */
 int image_open(int fd, struct image **ret, struct errtext *err);
 /* The same for bytes in memory, DATA being the header with the index behind it, of a file of FILE_SIZE bytes; the
  * fuzz driver's way in. */
@@ -100,8 +101,8 @@ int image_read_block(const struct image *img, int fd, uint32_t block, void *data
  * the object.  Returns the number of bytes, -EIO when the file is not what was written. */
 ssize_t image_read_object(const struct image *img, int fd, uint32_t object, void *data, size_t len, uint64_t offset);
 
-/* Appends the RECORD body: rows "path,sha256=<base64>,size\r\n" for all files below `site`, sorted by path (bytes), without
- * RECORD itself. */
+/* Appends the RECORD body: rows "path,sha256=<base64>,size\r\n" for all files below `site`, relative to it, sorted by
+ * path (bytes), without RECORD itself. */
 int image_read_record(const struct image *img, int fd, struct buf *ret);
 
 /* Appends the contents of a small file (IMAGE_FILE), through a block of its own: for tools, not for serving. */

@@ -160,8 +160,8 @@ static const char *check_place(const struct image *img, const struct image_entry
         return NULL;
 }
 
-/* Every entry but the root lies in the range of its own parent, parents come first, and the ranges have room for no more
- * than all entries: so the ranges cover them exactly, and each can be reached from the root. */
+/* Every entry but the root lies in the range of its own parent, parents come first, and the ranges have room for no
+ * more than all entries: so the ranges cover them exactly, and each can be reached from the root. */
 static int check_entries(const struct image *img, struct errtext *err)
 {
         cleanup_free uint16_t *path_lengths = malloc(img->entry_count * sizeof(*path_lengths));

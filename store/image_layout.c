@@ -313,6 +313,6 @@ int image_layout_build(struct image_layout *l, struct errtext *err)
         free(b.queue);
         free(b.children);
         if (r < 0 && err != NULL && err->text[0] == '\0')
-                return errtext_set(err, r, "the image cannot be laid out: %s", r == -EFBIG ? "too many files" : "no memory");
+                return errtext_set(err, r, "%s", r == -EFBIG ? "an image cannot hold so many files" : "out of memory");
         return r;
 }

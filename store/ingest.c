@@ -337,7 +337,8 @@ static int ingest_run(struct ingest *g, struct errtext *err)
 int ingest_wheels(const struct store *s, struct index *x, struct ingest_wheel *wheels, size_t n,
                   const struct ingest_options *o, struct errtext *err)
 {
-        struct ingest g = { .store = s, .index = x, .options = o, .threads = threads_count(o->threads), .staging.fd = -1 };
+        struct ingest g = { .store = s, .index = x, .options = o, .threads = threads_count(o->threads),
+                            .staging.fd = -1 };
         struct errtext own;
         int r;
 

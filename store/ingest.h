@@ -17,9 +17,10 @@
 
 struct ingest_options {
         bool strict;           /* a RECORD that disagrees refuses the wheel, else it is healed with a warning */
-        uint64_t max_unpacked; /* bytes of one wheel; 0: the default rule alone (more than 64 MiB and more than 50 times the archive) */
+        uint64_t max_unpacked; /* bytes of one wheel; 0: only the rule of archive_check_size() */
         unsigned threads;      /* 0: one for each core that the process may use */
-        /* Called from any thread, one call at a time; DONE and TOTAL are unpacked bytes of wheels that had to be worked on. */
+        /* Called from any thread, one call at a time; DONE and TOTAL are unpacked bytes of wheels that had to be worked
+         * on. */
         void (*progress)(uint64_t done, uint64_t total, void *user);
         void *user;
 };
@@ -38,8 +39,9 @@ struct ingest_wheel {
         uint8_t archive[SHA256_SIZE];
 };
 
-/* Takes in WHEELS, all of which must be initialised to zero but for path.  Returns 0 when every one is in the store, else the first
- * failed wheel's result (good wheels stay in the store), or an error that concerns none of them (with ERR). */
+/* Takes in WHEELS, all of which must be initialised to zero but for path.  Returns 0 when every one is in the store,
+ * else the first failed wheel's result (good wheels stay in the store), or an error that concerns none of them (with
+ * ERR). */
 int ingest_wheels(const struct store *s, struct index *x, struct ingest_wheel *wheels, size_t n,
                   const struct ingest_options *o, struct errtext *err);
 void ingest_wheel_release(struct ingest_wheel *w);

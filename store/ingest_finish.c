@@ -1,9 +1,12 @@
 /* ingest_finish.c: a wheel whose items are all done: is it what it says, and if so, into the store with it. */
 #include "store/ingest_internal.h"
 
+#include "store/files.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 /* More lines about one wheel help nobody. */
 enum { WARNINGS_MAX = 10 };
@@ -113,8 +116,8 @@ static int add_files(struct ingest_job *j, struct errtext *err)
                         added.executable |= is_executable(j, k);
                 r = image_writer_add(j->writer, &added);
                 if (r == -ENAMETOOLONG || r == -EINVAL)
-                        return errtext_set(err, -EBADMSG, "the path of '%.*s' is too long or not one that can be installed",
-                                           (int)name.len, name.data);
+                        return errtext_set(err, -EBADMSG, "the path of '%.*s' is too long to be installed", (int)name.len,
+                                           name.data);
                 if (r < 0)
                         return errtext_set(err, r, r == -EFBIG ? "it has too many files" : "out of memory");
         }
@@ -142,6 +145,38 @@ static int write_image(struct ingest *g, struct ingest_job *j, bool matched, uin
         return r;
 }
 
+/* Does the object that stands in the store have the bytes of ours? */
+static int compare_object(int fd, const uint64_t *sums, uint64_t size)
+{
+        cleanup_free uint8_t *piece = malloc(OBJECT_SUM_SIZE);
+        int r = piece == NULL ? -ENOMEM : 0;
+
+        for (uint64_t at = 0; r == 0 && at < size; at += OBJECT_SUM_SIZE) {
+                size_t len = size - at < OBJECT_SUM_SIZE ? (size_t)(size - at) : OBJECT_SUM_SIZE;
+
+                r = file_pread_full(fd, piece, len, (off_t)at);
+                if (r == 0 && XXH3_64bits(piece, len) != sums[at / OBJECT_SUM_SIZE])
+                        r = -EIO;
+        }
+        return r;
+}
+
+/* Publishing keeps what stands.  After a power cut that may be an object of a wheel that was never finished, of which
+ * nobody knows that it lost its bytes. */
+static int clear_place(struct ingest *g, const struct ingest_file *f, uint64_t size)
+{
+        cleanup_close int fd = store_open_object(g->store, f->sha256);
+        char name[80];
+        int r = fd < 0 ? fd : compare_object(fd, f->sums, size);
+
+        if (r == 0 || r == -ENOENT)
+                return 0;
+        if (r != -EIO)
+                return r;
+        store_object_name(f->sha256, name);
+        return unlinkat(g->store->root_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static int publish_objects(struct ingest *g, struct ingest_job *j)
 {
         for (size_t i = 0; i < j->opened->target_count; i++) {
@@ -150,6 +185,9 @@ static int publish_objects(struct ingest *g, struct ingest_job *j)
 
                 if (!j->files[i].staged)
                         continue;
+                r = clear_place(g, &j->files[i], target_size(j, i));
+                if (r < 0)
+                        return r;
                 ingest_work_name(j, i, name);
                 r = store_publish_object(g->store, &g->staging, name, j->files[i].sha256);
                 if (r < 0)
@@ -159,31 +197,50 @@ static int publish_objects(struct ingest *g, struct ingest_job *j)
         return 0;
 }
 
-/* The image of that id which is in the store already, if it is any good; a broken one is taken away. */
-static struct image *standing_image(struct ingest *g, const uint8_t id[SHA256_SIZE])
+static int read_blocks(const struct image *img, int fd)
+{
+        cleanup_free void *block = malloc(BLOCK_MAX_SIZE);
+        int r = block == NULL ? -ENOMEM : 0;
+
+        for (uint32_t i = 0; r >= 0 && i < image_blocks(img); i++)
+                r = image_read_block(img, fd, i, block);
+        return r < 0 ? r : 0;
+}
+
+/* The image of that id which is in the store already, if it is any good; a broken one is taken away.  RET is NULL when
+ * there is none any more. */
+static int standing_image(struct ingest *g, const uint8_t id[SHA256_SIZE], struct image **ret)
 {
         cleanup_close int fd = store_open_image_file(g->store, id);
         struct image *img = NULL;
         char name[80];
         int r = fd < 0 ? fd : image_open(fd, &img, NULL);
 
-        if (r == 0 && memcmp(image_id(img), id, SHA256_SIZE) == 0)
-                return img;
-        image_close(r == 0 ? img : NULL);
-        if (r == 0 || r == -EBADMSG || r == -EIO) {
-                store_image_name(id, name);
-                unlinkat(g->store->root_fd, name, 0);
+        if (r == 0)
+                r = memcmp(image_id(img), id, SHA256_SIZE) == 0 ? read_blocks(img, fd) : -EBADMSG;
+        if (r < 0) {
+                image_close(img);
+                img = NULL;
         }
-        return NULL;
+        if (r == -EBADMSG || r == -EIO) {
+                store_image_name(id, name);
+                r = unlinkat(g->store->root_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+        }
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = img;
+        return 0;
 }
 
 /* An image that stands stays: mounts may have its index in memory, and ours may have its blocks elsewhere. */
 static int publish_image(struct ingest *g, struct ingest_job *j, const uint8_t id[SHA256_SIZE], struct image **ret)
 {
-        struct image *img = standing_image(g, id);
+        struct image *img = NULL;
         char name[64];
-        int r;
+        int r = standing_image(g, id, &img);
 
+        if (r < 0)
+                return r;
         if (img == NULL) {
                 r = image_open(j->image_fd, &img, NULL);
                 if (r < 0)

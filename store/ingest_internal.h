@@ -76,7 +76,7 @@ struct ingest {
         const struct ingest_options *options;
         struct staging staging;
         unsigned threads;
-        bool uncached;              /* large files are written past the page cache; immutable while items are worked on */
+        bool uncached;              /* large files bypass the page cache; immutable while items are worked on */
         bool wait;                  /* for locks; then one wheel is in flight at a time */
         struct ingest_job *jobs;
         size_t job_count;
@@ -113,7 +113,8 @@ int ingest_store_error(const struct ingest *g, int r, const char *what, struct e
 
 /* 0: the store has this wheel, and wheel->image and wheel->archive are set; -ENOENT: it has not; else an error. */
 int ingest_known_key(struct ingest *g, struct ingest_job *j, const uint8_t key[SHA256_SIZE], struct errtext *err);
-int ingest_known_archive(struct ingest *g, struct ingest_job *j, const uint8_t sha256[SHA256_SIZE], struct errtext *err);
+int ingest_known_archive(struct ingest *g, struct ingest_job *j, const uint8_t sha256[SHA256_SIZE],
+                         struct errtext *err);
 /* Is every object that IMG refers to there, with its size? */
 bool ingest_known_whole(const struct store *s, const struct image *img);
 

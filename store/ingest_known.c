@@ -36,7 +36,8 @@ static bool is_named(const char *base, const struct image_meta *meta)
         return same;
 }
 
-/* What an earlier boot wrote was not synced, and may not have reached the disk: it is verified when it is first wanted. */
+/* What an earlier boot wrote was not synced, and may not have reached the disk: it is verified when it is first
+ * wanted. */
 static int check_settled(struct ingest *g, const uint8_t id[SHA256_SIZE])
 {
         int r;
@@ -95,7 +96,8 @@ int ingest_known_key(struct ingest *g, struct ingest_job *j, const uint8_t key[S
         return found(g, j, r, image, archive, err);
 }
 
-int ingest_known_archive(struct ingest *g, struct ingest_job *j, const uint8_t sha256[SHA256_SIZE], struct errtext *err)
+int ingest_known_archive(struct ingest *g, struct ingest_job *j, const uint8_t sha256[SHA256_SIZE],
+                         struct errtext *err)
 {
         uint8_t image[SHA256_SIZE];
         int r;

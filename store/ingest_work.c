@@ -113,10 +113,11 @@ static int object_piece(const void *data, size_t len, void *user)
 static int extract_object(struct object_sink *s, size_t target, struct errtext *err)
 {
         struct ingest_file *f = &s->job->files[target];
+        const struct wheel *w = s->job->opened;
         int r = sha256_reset(&s->worker->sha);
 
         if (r == 0)
-                r = archive_extract(s->job->opened->archive, s->job->opened->targets[target].member, object_piece, s, err);
+                r = archive_extract(w->archive, w->targets[target].member, object_piece, s, err);
         if (r == 0 && s->partial_len > 0)
                 r = add_sum(s, XXH3_64bits_digest(s->partial));
         if (r == 0)

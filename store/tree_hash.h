@@ -1,7 +1,7 @@
 /* tree_hash.h: the canonical tree, and the SHA-256 over it that names an image.
  *
- * The bytes that are hashed: "fusepkg tree 1\n", then for each file, in the order of the bytes of their paths: the path,
- * a NUL, 'x' or '-' (executable or not), the size (64 bits, little-endian), the SHA-256 of the content.
+ * The bytes that are hashed: "fusepkg tree 1\n", then for each file, in the order of the bytes of their paths: the
+ * path, a NUL, 'x' or '-' (executable or not), the size (64 bits, little-endian), the SHA-256 of the content.
  * Directories are implied: an image has no empty ones.  RECORD is not a file of the tree. */
 #ifndef FUSEPKG_TREE_HASH_H
 #define FUSEPKG_TREE_HASH_H

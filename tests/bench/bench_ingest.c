@@ -1,4 +1,4 @@
-/* bench_ingest: takes wheels into a store, says how long that took and how much memory: `bench_ingest STORE WHEEL...` */
+/* bench_ingest STORE WHEEL...: takes wheels into a store, and says how long that took and how much memory. */
 #include "store/ingest.h"
 
 #include <stdio.h>

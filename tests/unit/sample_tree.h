@@ -63,7 +63,8 @@ static inline void sample_add(struct image_writer *w, const struct sample_file *
                 for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
                         size_t left = SAMPLE_BIG - i * OBJECT_SUM_SIZE;
 
-                        sums[i] = XXH3_64bits(big + i * OBJECT_SUM_SIZE, left < OBJECT_SUM_SIZE ? left : OBJECT_SUM_SIZE);
+                        sums[i] = XXH3_64bits(big + i * OBJECT_SUM_SIZE,
+                                              left < OBJECT_SUM_SIZE ? left : OBJECT_SUM_SIZE);
                 }
                 f.size = SAMPLE_BIG;
                 f.sums = sums;

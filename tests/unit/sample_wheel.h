@@ -94,7 +94,7 @@ static inline void sample_wheel(int dirfd, const char *name, const struct sample
         char metadata[200], paths[3][200], file[200];
         struct sample_member info[] = {
                 { .name = paths[0], .data = metadata },
-                { .name = paths[1], .data = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n" },
+                { .name = paths[1], .data = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n" },
                 { .name = paths[2] },
         };
 

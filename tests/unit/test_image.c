@@ -69,8 +69,8 @@ static void every_path_is_found(void **state)
 
 static void other_paths_are_not_found(void **state)
 {
-        static const char *const absent[] = { "pkg", "/site", "site//pkg", "site/pkg/a.py/x", "site/pkg/a", "site/.", "site/..",
-                                              "site/pkg/A.py" };
+        static const char *const absent[] = { "pkg", "/site", "site//pkg", "site/pkg/a.py/x", "site/pkg/a",
+                                              "site/.", "site/..", "site/pkg/A.py" };
         struct opened *o = *state;
         uint32_t number = 77;
 

@@ -146,8 +146,8 @@ static int add_path(const char *path)
 
 static void paths_that_no_image_may_hold_are_refused(void **state)
 {
-        static const char *const bad[] = { "", "site", "site/", "/site/a", "a", "other/a", "site//a", "site/./a", "site/../a",
-                                           "site/a/", "site/a/..", "sitex/a" };
+        static const char *const bad[] = { "", "site", "site/", "/site/a", "a", "other/a", "site//a", "site/./a",
+                                           "site/../a", "site/a/", "site/a/..", "sitex/a" };
         char path[IMAGE_PATH_MAX + 2];
 
         (void)state;
