@@ -1,17 +1,22 @@
 /* add: the order of its steps, and what a kill leaves.
  *
- *  1. Which wheels: arguments, folders, requirements files; tags.            Nothing is touched.
- *  2. The wheels go into the store (store/ingest.h).                         A kill leaves staging litter, which the next run clears.
+ *  1. Which wheels: arguments, folders, requirements files; tags.  Nothing is touched.
+ *  2. The wheels go into the store (store/ingest.h).
+ *         A kill leaves staging litter, which the next run clears.
  *  3. The venv's lock; what a killed command left undone is finished.
  *  4. The next environment, in memory.  For a bare distribution that it hides, the names of its scripts are noted in
- *     `.fusepkg/bare/`.                                                      A kill leaves notes that nothing refers to yet.
- *  5. Conflicts and what could not be applied: warnings or refusal.          Up to here a refusal changes nothing.
- *  6. The commit: one rename (fs/environment.h).                             A kill before: the old state; after: the new one.
- *  7. Scripts and symlinks outside of site-packages (outside.h).             A kill leaves some of them as they were; the list's
- *     generation then differs from the environment's, and the next `add`, `remove` or `mount` does this step again.
- *  8. The lease in the store's index.                                        Made again by the next `add`.
- *  9. The mount: told to read the environment again, or started.             A kill leaves the environment installed but not shown:
- *     `fusepkg mount`, or the next `add`, shows it. */
+ *     `.fusepkg/bare/`.
+ *         A kill leaves notes that nothing refers to yet.
+ *  5. Conflicts, and what could not be applied: warnings or refusal.  Up to here a refusal changes nothing.
+ *  6. The commit: one rename (fs/environment.h).
+ *         A kill before it: the old state; after it: the new one.
+ *  7. Scripts and symlinks outside of site-packages (outside.h).
+ *         A kill leaves some of them as they were; the list's generation then differs from the environment's, and the
+ *         next `add`, `remove` or `mount` does this step again.
+ *  8. The lease in the store's index.
+ *         Made again by the next `add`.
+ *  9. The mount: told to read the environment again, or started.
+ *         A kill leaves the environment installed but not shown: `fusepkg mount`, or the next `add`, shows it. */
 #include "tools/command.h"
 
 #include "tools/add_plan.h"
@@ -127,7 +132,8 @@ static int add_selected(const struct options *o, struct change *c, struct plan *
         if (r < 0) {
                 fail(NULL, &err, r);
                 if (c->committed)
-                        ui_hint("the packages are installed; the next `fusepkg add` or `fusepkg mount` completes what is missing");
+                        ui_hint("the packages are installed; the next `fusepkg add` or `fusepkg mount` completes what "
+                                "is missing");
                 return EXIT_UNMET;
         }
         if (p->unchanged + p->selection->satisfied)
@@ -187,8 +193,9 @@ const struct command command_add = {
         .aliases = "install",
         .usage = "[OPTIONS] WHEEL|NAME[==VERSION]...",
         .summary = "Install wheels into a virtual environment",
-        .help = "Wheels are unpacked into the store once, and show in site-packages through a mount.  All of them are installed, or\n"
-                "none.  A package that is installed already is replaced by the wheel's version.",
+        .help = "Wheels are unpacked into the store once, and show in site-packages through a mount.  All of\n"
+                "them are installed, or none.  A package that is installed already is replaced by the wheel's\n"
+                "version.",
         .options = options,
         .max_arguments = SIZE_MAX,
         .run = run,

@@ -80,8 +80,11 @@ static int check_hashes(const struct selected *w, const struct ingest_wheel *got
                 if (memcmp(w->hashes[i], got->archive, SHA256_SIZE) == 0)
                         return 0;
         hex_encode(got->archive, SHA256_SIZE, hex);
-        return w->hash_count == 0 ? 0 : errtext_set(err, -EKEYREJECTED, "cannot add '%s': its SHA-256 is %s, which is not one "
-                                                                        "of those required", w->path, hex);
+        return w->hash_count == 0 ? 0
+                                  : errtext_set(err, -EKEYREJECTED,
+                                                "cannot add '%s': its SHA-256 is %s, which is not one "
+                                                "of those required",
+                                                w->path, hex);
 }
 
 static int check_requires_python(const struct plan *p, const struct selected *w, const struct image_meta *meta,
@@ -133,7 +136,8 @@ static int check_insides(struct plan *p, size_t i, struct errtext *err)
         if (r < 0)
                 return errtext_set(err, r, "cannot add '%s': %.1200s", w->path, why.text);
         if (p->strict && !image_meta(img)->record_matched)
-                return errtext_set(err, -EBADMSG, "cannot add '%s': its RECORD disagrees with its files (--strict)", w->path);
+                return errtext_set(err, -EBADMSG, "cannot add '%s': its RECORD disagrees with its files (--strict)",
+                                   w->path);
         r = check_hashes(w, &p->wheels[i], err);
         if (r == 0)
                 r = check_requires_python(p, w, image_meta(img), err);
@@ -142,7 +146,9 @@ static int check_insides(struct plan *p, size_t i, struct errtext *err)
 
 int plan_ingest(struct plan *p, struct errtext *err)
 {
-        const struct ingest_options how = { .strict = p->strict, .max_unpacked = p->max_unpacked, .progress = show_progress };
+        const struct ingest_options how = { .strict = p->strict,
+                                            .max_unpacked = p->max_unpacked,
+                                            .progress = show_progress };
         size_t n = p->selection->count;
         uint64_t started = ui_now_ns();
         int r, said;
@@ -257,11 +263,12 @@ static int say_conflict(const char *path, const char *loser, const char *winner,
                 return 0;
         name_place(c, path, &place);
         if (c->strict)
-                ui_error("the file `%s` is provided by more than one package: `%s`, `%s`", place.data ? place.data : path, loser,
-                         winner);
+                ui_error("the file `%s` is provided by more than one package: `%s`, `%s`",
+                         place.data ? place.data : path, loser, winner);
         else
-                ui_warning("The file `%s` is provided by more than one package: `%s`, `%s`; the later one, `%s`, is used",
-                           place.data ? place.data : path, loser, winner, winner);
+                ui_warning(
+                        "The file `%s` is provided by more than one package: `%s`, `%s`; the later one, `%s`, is used",
+                        place.data ? place.data : path, loser, winner, winner);
         return 0;
 }
 

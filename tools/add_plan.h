@@ -22,8 +22,8 @@ struct plan {
 
 /* The wheels' tags, by their names alone. */
 int plan_check_tags(struct plan *p, struct errtext *err);
-/* Takes the wheels into the store and says so; then what only their insides tell: hashes, Requires-Python, two of one name.
- * Every wheel that is refused is said with ui_error(); ERR is then empty. */
+/* Takes the wheels into the store and says so; then what only their insides tell: hashes, Requires-Python, two of one
+ * name. Every wheel that is refused is said with ui_error(); ERR is then empty. */
 int plan_ingest(struct plan *p, struct errtext *err);
 /* Edits the change's NEXT: slots are replaced, bare distributions hidden, generated files made. */
 int plan_environment(struct plan *p, struct errtext *err);

@@ -86,8 +86,8 @@ int add_select_parse(const char *text, char **ret_name, char **ret_specifiers, s
         return 0;
 }
 
-/* One wheel for a name; the same file twice is once, two different files of one name are an error.  (Whether two files of one version are
- * the same archive is seen after they were read.) */
+/* One wheel for a name; the same file twice is once, two different files of one name are an error.  (Whether two
+ * files of one version are the same archive is seen after they were read.) */
 static int check_twice(struct selecting *s, const struct selected *w, bool *ret_same)
 {
         *ret_same = false;
@@ -97,7 +97,8 @@ static int check_twice(struct selecting *s, const struct selected *w, bool *ret_
 
                 if (!name_equal(other->name.distribution, w->name.distribution))
                         continue;
-                if (stat(other->path, &a) == 0 && stat(w->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+                if (stat(other->path, &a) == 0 && stat(w->path, &b) == 0 && a.st_dev == b.st_dev &&
+                    a.st_ino == b.st_ino) {
                         *ret_same = true;
                         return 0;
                 }
@@ -109,7 +110,8 @@ static int check_twice(struct selecting *s, const struct selected *w, bool *ret_
 }
 
 /* Takes PATH over; HASHES are copied. */
-static int select_wheel(struct selecting *s, char *path, bool direct, const uint8_t (*hashes)[SHA256_SIZE], size_t hash_count)
+static int select_wheel(struct selecting *s, char *path, bool direct, const uint8_t (*hashes)[SHA256_SIZE],
+                        size_t hash_count)
 {
         const char *slash = strrchr(path, '/');
         struct selected w = { .path = path, .base = slash ? slash + 1 : path, .direct = direct };
@@ -121,7 +123,8 @@ static int select_wheel(struct selecting *s, char *path, bool direct, const uint
         if (r < 0)
                 r = errtext_set(s->err, r, "cannot add %.1500s", why.text); /* which begins with its name */
         else if (s->require_hashes && hash_count == 0)
-                r = errtext_set(s->err, -EKEYREJECTED, "cannot add '%s': hashes are required, and none is given for it", path);
+                r = errtext_set(s->err, -EKEYREJECTED, "cannot add '%s': hashes are required, and none is given for it",
+                                path);
         else
                 r = check_twice(s, &w, &same);
         if (r == 0 && !same) {
@@ -153,9 +156,11 @@ static int select_path(struct selecting *s, const char *path, bool direct, const
         char *copy;
 
         if (stat(path, &st) < 0)
-                return errtext_set(s->err, -errno, errno == ENOENT ? "there is no wheel '%s'" : "cannot open the wheel '%s'", path);
+                return errtext_set(s->err, -errno,
+                                   errno == ENOENT ? "there is no wheel '%s'" : "cannot open the wheel '%s'", path);
         if (S_ISDIR(st.st_mode)) {
-                (void)buf_printf(&s->ret->hint, "`fusepkg add -f %s NAME` takes packages by name from a folder\n", path);
+                (void)buf_printf(&s->ret->hint, "`fusepkg add -f %s NAME` takes packages by name from a folder\n",
+                                 path);
                 return errtext_set(s->err, -EISDIR, "'%s' is a folder, not a wheel", path);
         }
         if (!ends_with(path, ".whl"))
@@ -187,15 +192,17 @@ static int not_at_hand(struct selecting *s, const char *name, const char *specif
         const char *quote = specifiers ? "'" : "";
         const char *spec = specifiers ? specifiers : "";
 
-        (void)buf_printf(&s->ret->hint, "`pip download --only-binary :all: -d wheels %s%s%s%s` fetches it and what it needs\n", quote,
+        (void)buf_printf(&s->ret->hint,
+                         "`pip download --only-binary :all: -d wheels %s%s%s%s` fetches it and what it needs\n", quote,
                          name, spec, quote);
-        (void)buf_printf(&s->ret->hint, "then `fusepkg add -f wheels %s%s%s%s`, or `fusepkg add wheels/*.whl` for all of it\n",
-                         quote, name, spec, quote);
+        (void)buf_printf(&s->ret->hint,
+                         "then `fusepkg add -f wheels %s%s%s%s`, or `fusepkg add wheels/*.whl` for all of it\n", quote,
+                         name, spec, quote);
         return r;
 }
 
-static int select_name(struct selecting *s, const char *name, const char *specifiers, const uint8_t (*hashes)[SHA256_SIZE],
-                       size_t hash_count)
+static int select_name(struct selecting *s, const char *name, const char *specifiers,
+                       const uint8_t (*hashes)[SHA256_SIZE], size_t hash_count)
 {
         struct find_links_query query = { .name = name, .specifiers = specifiers };
         struct errtext why = { "" };
@@ -212,8 +219,10 @@ static int select_name(struct selecting *s, const char *name, const char *specif
                 struct stat st;
 
                 if (stat(name, &st) == 0 && S_ISDIR(st.st_mode))
-                        (void)buf_printf(&s->ret->hint, "'%s' is a folder here: `fusepkg add -f %s NAME` takes packages by name "
-                                                        "from it\n", name, name);
+                        (void)buf_printf(&s->ret->hint,
+                                         "'%s' is a folder here: `fusepkg add -f %s NAME` takes packages by name "
+                                         "from it\n",
+                                         name, name);
                 errtext_set(s->err, 0, "no wheel of '%s%s' is at hand, and fusepkg does not download", name,
                             specifiers ? specifiers : "");
                 return not_at_hand(s, name, specifiers, -ENOENT);
@@ -277,7 +286,8 @@ static int collect_folders(struct selecting *s, const struct requirements *q)
                 s->folders[s->folder_count++] = q->find_links[i];
         for (size_t i = 0; i < s->folder_count; i++)
                 if (stat(s->folders[i], &st) < 0 || !S_ISDIR(st.st_mode))
-                        return errtext_set(s->err, -ENOENT, "there is no folder '%s' to look for wheels in", s->folders[i]);
+                        return errtext_set(s->err, -ENOENT, "there is no folder '%s' to look for wheels in",
+                                           s->folders[i]);
         return 0;
 }
 
@@ -296,7 +306,8 @@ static int read_requirements(struct selecting *s, struct requirements *q)
         return r;
 }
 
-int add_select(const struct options *o, const struct target *t, struct interpreter *p, struct selection *ret, struct errtext *err)
+int add_select(const struct options *o, const struct target *t, struct interpreter *p, struct selection *ret,
+               struct errtext *err)
 {
         struct selecting s = { .options = o, .target = t, .interpreter = p, .ret = ret, .err = err,
                                .require_hashes = option_count(o, "--require-hashes") > 0 };

@@ -1,8 +1,8 @@
 /* add_select.h: which wheels `add` is asked for.
  *
- * Arguments are paths of wheels, or names with an exact version or specifiers, which are looked up in the folders of -f (and of the
- * requirements files).  A name whose installed version fits is satisfied and selects nothing.  Nothing is changed here, nothing
- * of the wheels is read but their names. */
+ * Arguments are paths of wheels, or names with an exact version or specifiers, which are looked up in the folders of
+ * -f (and of the requirements files).  A name whose installed version fits is satisfied and selects nothing.  Nothing
+ * is changed here, nothing of the wheels is read but their names. */
 #ifndef FUSEPKG_ADD_SELECT_H
 #define FUSEPKG_ADD_SELECT_H
 
@@ -31,7 +31,8 @@ int add_select(const struct options *o, const struct target *t, struct interpret
                struct errtext *err);
 void add_select_release(struct selection *s);
 
-/* "rich[jupyter] >=14,<16" -> "rich", ">=14,<16"; for tests and `remove`.  RET_SPECIFIERS is NULL when there are none.  -EINVAL. */
+/* "rich[jupyter] >=14,<16" -> "rich", ">=14,<16"; for tests and `remove`.  RET_SPECIFIERS is NULL when there are
+ * none.  -EINVAL. */
 int add_select_parse(const char *text, char **ret_name, char **ret_specifiers, struct errtext *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* change.h: one change of an environment, from the lock to the mount: what `add` and `remove` share.
  *
- * Order: change_open, change_open_store, change_lock, the caller edits NEXT and calls change_hide and change_note, change_commit, change_show.  Up to
- * the commit nothing that anybody sees has changed; a kill after it leaves what the next command that changes the venv, or mounts
- * it, repairs (outside.h). */
+ * Order: change_open, change_open_store, change_lock, the caller edits NEXT and calls change_hide and change_note,
+ * change_commit, change_show.  Up to the commit nothing that anybody sees has changed; a kill after it leaves what
+ * the next command that changes the venv, or mounts it, repairs (outside.h). */
 #ifndef FUSEPKG_CHANGE_H
 #define FUSEPKG_CHANGE_H
 

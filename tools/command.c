@@ -80,7 +80,8 @@ static void cleanup_options_(struct options **o)
 static const struct option_spec *find_spec(const struct option_spec *specs, const char *name, size_t len, char letter)
 {
         for (; specs && specs->name; specs++) {
-                if (letter ? specs->letter == letter : strlen(specs->name) == len && memcmp(specs->name, name, len) == 0)
+                if (letter ? specs->letter == letter
+                           : strlen(specs->name) == len && memcmp(specs->name, name, len) == 0)
                         return specs;
         }
         return NULL;
@@ -171,7 +172,8 @@ static int check_color(const struct options *o, struct errtext *err)
         return errtext_set(err, -EINVAL, "the value of '--color' is auto, always or never, not '%s'", when);
 }
 
-int command_parse(const struct command *c, const char *const *words, size_t n, struct options **ret, struct errtext *err)
+int command_parse(const struct command *c, const char *const *words, size_t n, struct options **ret,
+                  struct errtext *err)
 {
         cleanup_options struct options *o = calloc(1, sizeof(*o));
         size_t letters = 1;
@@ -227,7 +229,8 @@ static bool is_alias(const char *aliases, const char *word)
         return false;
 }
 
-const struct command *command_find(const struct command *const *table, const char *const *words, size_t n, size_t *ret_used)
+const struct command *command_find(const struct command *const *table, const char *const *words, size_t n,
+                                   size_t *ret_used)
 {
         for (; n > 0 && *table; table++) {
                 const char *name = (*table)->name;
@@ -293,7 +296,8 @@ static int help_option(const struct option_spec *s, struct buf *ret)
                 snprintf(head, sizeof(head), "-%c, %s%s%s", s->letter, s->name, s->argument ? " " : "",
                          s->argument ? s->argument : "");
         else
-                snprintf(head, sizeof(head), "    %s%s%s", s->name, s->argument ? " " : "", s->argument ? s->argument : "");
+                snprintf(head, sizeof(head), "    %s%s%s", s->name, s->argument ? " " : "",
+                         s->argument ? s->argument : "");
         return buf_printf(ret, "  %-28s %s\n", head, s->help);
 }
 
@@ -323,8 +327,9 @@ int command_overview(const struct command *const *table, struct buf *ret)
         for (; r == 0 && *table; table++)
                 r = buf_printf(ret, "  %-16s %s\n", (*table)->name, (*table)->summary);
         if (r == 0)
-                r = buf_add_str(ret, "\n`fusepkg help COMMAND` tells more.  Exit status: 0 done, 1 the request cannot be met,\n"
-                                     "2 wrong usage or an internal error.\n");
+                r = buf_add_str(
+                        ret, "\n`fusepkg help COMMAND` tells more.  Exit status: 0 done, 1 the request cannot be met,\n"
+                             "2 wrong usage or an internal error.\n");
         return r;
 }
 

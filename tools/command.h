@@ -4,8 +4,8 @@
  * stderr everything else.  A command prints its error once: "error: <sentence>", and hints as "hint: <sentence>".
  *
  * Options: --name VALUE, --name=VALUE, -x VALUE, -xVALUE, flags of one letter combined (-qv), and "--", after which
- * everything is an argument.  Options and arguments may be mixed.  Every command also takes GLOBAL_OPTIONS, which may stand in front
- * of the command's name as well. */
+ * everything is an argument.  Options and arguments may be mixed.  Every command also takes GLOBAL_OPTIONS, which may
+ * stand in front of the command's name as well. */
 #ifndef FUSEPKG_COMMAND_H
 #define FUSEPKG_COMMAND_H
 
@@ -48,17 +48,19 @@ extern const struct command command_add, command_remove, command_list, command_s
         command_mount, command_umount, command_doctor, command_export, command_store_path, command_store_du,
         command_store_verify, command_debug_requests;
 
-/* Runs `fusepkg ARGV…` with a NULL-terminated table: finds the command, answers help and version, parses, sets the ui up,
- * runs.  Returns the exit status. */
+/* Runs `fusepkg ARGV…` with a NULL-terminated table: finds the command, answers help and version, parses, sets the ui
+ * up, runs.  Returns the exit status. */
 int command_main(const struct command *const *table, int argc, char *const *argv);
 
 /* The parts of it, for tests. */
 
 /* The command that WORDS (N of them) begin with; RET_USED is how many words its name took.  NULL: there is none. */
-const struct command *command_find(const struct command *const *table, const char *const *words, size_t n, size_t *ret_used);
-/* Parses the words after the command's name, which must outlive RET.  -EINVAL with a sentence: a wrong option, value or number
- * of arguments (not counted when --help is among the words). */
-int command_parse(const struct command *c, const char *const *words, size_t n, struct options **ret, struct errtext *err);
+const struct command *command_find(const struct command *const *table, const char *const *words, size_t n,
+                                   size_t *ret_used);
+/* Parses the words after the command's name, which must outlive RET.  -EINVAL with a sentence: a wrong option, value
+ * or number of arguments (not counted when --help is among the words). */
+int command_parse(const struct command *c, const char *const *words, size_t n, struct options **ret,
+                  struct errtext *err);
 void options_free(struct options *o); /* NULL is fine */
 
 /* Appends what `fusepkg help` and `fusepkg COMMAND --help` print. */

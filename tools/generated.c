@@ -61,7 +61,8 @@ int generated_rows_format(struct generated_rows *rows, struct buf *ret)
         qsort(order, rows->count, sizeof(*order), by_path);
         for (size_t i = 0; r == 0 && i < rows->count; i++)
                 if (i == 0 || strcmp(order[i]->path, order[i - 1]->path) != 0)
-                        r = record_add_row(ret, order[i]->path, order[i]->has_hash ? order[i]->sha256 : NULL, order[i]->size);
+                        r = record_add_row(ret, order[i]->path, order[i]->has_hash ? order[i]->sha256 : NULL,
+                                           order[i]->size);
         return r;
 }
 
@@ -119,14 +120,15 @@ int generated_direct_url(const char *url, const uint8_t archive[SHA256_SIZE], st
         char hex[SHA256_HEX_SIZE];
 
         hex_encode(archive, SHA256_SIZE, hex);
-        return buf_printf(ret, "{\"archive_info\": {\"hash\": \"sha256=%s\", \"hashes\": {\"sha256\": \"%s\"}}, \"url\": \"%s\"}",
-                          hex, hex, url);
+        return buf_printf(
+                ret, "{\"archive_info\": {\"hash\": \"sha256=%s\", \"hashes\": {\"sha256\": \"%s\"}}, \"url\": \"%s\"}",
+                hex, hex, url);
 }
 
 /* --- what lies outside --- */
 
-static int add_scripts(const struct target *t, struct image_pool *pool, const struct image *img, struct generated_rows *rows,
-                       struct errtext *err)
+static int add_scripts(const struct target *t, struct image_pool *pool, const struct image *img,
+                       struct generated_rows *rows, struct errtext *err)
 {
         struct outside_scripts scripts = { 0 };
         int r = outside_scripts_of(t, pool, img, &scripts, err);
@@ -200,7 +202,8 @@ static int add_outside(const struct target *t, struct image_pool *pool, const st
         char include[64];
         int r = add_scripts(t, pool, img, rows, err);
 
-        snprintf(include, sizeof(include), UP "include/site/python%.*s/", (int)strspn(t->python, "0123456789."), t->python);
+        snprintf(include, sizeof(include), UP "include/site/python%.*s/", (int)strspn(t->python, "0123456789."),
+                 t->python);
         if (r == 0)
                 r = add_tree(pool, img, "data", UP, rows, err);
         return r < 0 ? r : add_tree(pool, img, "headers", include, rows, err);
@@ -209,7 +212,8 @@ static int add_outside(const struct target *t, struct image_pool *pool, const st
 /* --- the files --- */
 
 /* Appends TEXT to STORAGE and a file of it to SLOT; the spans are set when STORAGE no longer moves. */
-static int add_file(struct slot *slot, const char *name, enum generated_kind kind, const char *text, size_t len, struct buf *storage)
+static int add_file(struct slot *slot, const char *name, enum generated_kind kind, const char *text, size_t len,
+                    struct buf *storage)
 {
         struct generated_file *f = &slot->files[slot->file_count];
         size_t at = storage->len;

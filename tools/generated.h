@@ -1,15 +1,16 @@
 /* generated.h: the files of a slot that differ from venv to venv: INSTALLER, REQUESTED, direct_url.json and RECORD.
  *
- * As pip writes them: INSTALLER is "fusepkg\n"; REQUESTED is empty, for wheels that the user named; direct_url.json is there when he
- * named a file; RECORD has, besides the image's rows, those of scripts, of data and headers, and of these four. */
+ * As pip writes them: INSTALLER is "fusepkg\n"; REQUESTED is empty, for wheels that the user named; direct_url.json
+ * is there when he named a file; RECORD has, besides the image's rows, those of scripts, of data and headers, and of
+ * these four. */
 #ifndef FUSEPKG_GENERATED_H
 #define FUSEPKG_GENERATED_H
 
 #include "fs/image_pool.h"
 #include "tools/target.h"
 
-/* Fills SLOT->files; SLOT's url, requested and archive say which and what.  The bytes that the files' spans point at are in
- * STORAGE, which must live until environment_commit: one struct buf for each slot, all zero before. */
+/* Fills SLOT->files; SLOT's url, requested and archive say which and what.  The bytes that the files' spans point at
+ * are in STORAGE, which must live until environment_commit: one struct buf for each slot, all zero before. */
 int generated_make(const struct target *t, struct image_pool *pool, const struct image *img, struct slot *slot,
                    struct buf *storage, struct errtext *err);
 

@@ -55,7 +55,8 @@ int outside_keep(const struct target *t, uint64_t generation, const char *path, 
         }
         if (r < 0)
                 return errtext_set(err, r, "cannot keep '%s/%s': %s", t->venv, path, strerror(-r));
-        ui_warning("'%s/%s' was in the way of a package and is now '%s/" ENVIRONMENT_DIR "/" OUTSIDE_KEPT_DIR "/%llu/%s'",
+        ui_warning("'%s/%s' was in the way of a package and is now '%s/" ENVIRONMENT_DIR "/" OUTSIDE_KEPT_DIR
+                   "/%llu/%s'",
                    t->venv, path, t->venv, (unsigned long long)generation, path);
         return 0;
 }
@@ -94,8 +95,8 @@ static int apply(struct outside_run *run)
                 return r;
         run->next.generation = run->now->generation;
         r = outside_list_save(run->t->state_fd, &run->next);
-        return r < 0 ? errtext_set(run->err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", run->t->venv,
-                                   strerror(-r))
+        return r < 0 ? errtext_set(run->err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s",
+                                   run->t->venv, strerror(-r))
                      : 0;
 }
 
@@ -109,7 +110,8 @@ int outside_apply(const struct target *t, const struct environment *now, struct 
                 return errtext_set(err, bin, "cannot open '%s/bin': %s", t->venv, strerror(-bin));
         r = outside_list_load(t->state_fd, &run.old);
         if (r < 0)
-                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv, strerror(-r));
+                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
+                                   strerror(-r));
         if (run.old.generation != now->generation)
                 r = apply(&run);
         outside_list_release(&run.old);

@@ -1,16 +1,17 @@
-/* outside.h: what an environment has outside of site-packages: scripts in bin/ (real files) and symlinks into the data folder.
+/* outside.h: what an environment has outside of site-packages: scripts in bin/ (real files) and symlinks into the
+ * data folder.
  *
- * What should be there follows from the environment; what fusepkg has put there is listed in `.fusepkg/outside` (outside_list.h),
- * with the generation that it was made for.  outside_apply brings the venv from the one to the other: it runs right after a
- * commit, and any command that holds the lock runs it again when the generations differ (a crash came between).  Files are
- * written below `.fusepkg/outside.new/` and renamed.
+ * What should be there follows from the environment; what fusepkg has put there is listed in `.fusepkg/outside`
+ * (outside_list.h), with the generation that it was made for.  outside_apply brings the venv from the one to the
+ * other: it runs right after a commit, and any command that holds the lock runs it again when the generations differ
+ * (a crash came between).  Files are written below `.fusepkg/outside.new/` and renamed.
  *
  * Nothing of the user's is lost.  A file in bin/ is ours when its bytes are those of a script that the list or the
- * environment knows by that name; a symlink is ours when it points into the data folder.  Whatever else is in the way, a script of
- * ours that he has changed included, is moved to `.fusepkg/kept/<generation>/`, with a warning.
+ * environment knows by that name; a symlink is ours when it points into the data folder.  Whatever else is in the
+ * way, a script of ours that he has changed included, is moved to `.fusepkg/kept/<generation>/`, with a warning.
  *
- * Scripts of bare distributions (what pip or uv put into the bare site-packages) that the environment hides are moved to
- * `.fusepkg/bare/<dist-info>/bin/` while their distribution cannot be seen; umount puts them back. */
+ * Scripts of bare distributions (what pip or uv put into the bare site-packages) that the environment hides are moved
+ * to `.fusepkg/bare/<dist-info>/bin/` while their distribution cannot be seen; umount puts them back. */
 #ifndef FUSEPKG_OUTSIDE_H
 #define FUSEPKG_OUTSIDE_H
 
@@ -32,18 +33,20 @@ struct outside_scripts {
         struct outside_script *scripts; /* sorted by name */
         size_t count;
 };
-int outside_scripts_of(const struct target *t, struct image_pool *pool, const struct image *img, struct outside_scripts *ret,
-                       struct errtext *err);
+int outside_scripts_of(const struct target *t, struct image_pool *pool, const struct image *img,
+                       struct outside_scripts *ret, struct errtext *err);
 void outside_scripts_release(struct outside_scripts *s);
-/* Makes the file DIRFD/NAME (which must not exist) with the script's bytes, mode 0777 & ~UMASK; a reflink where possible. */
-int outside_script_write(struct image_pool *pool, const struct image *img, const struct outside_script *script, int dirfd,
-                         const char *name, unsigned umask_, struct errtext *err);
+/* Makes the file DIRFD/NAME (which must not exist) with the script's bytes, mode 0777 & ~UMASK; a reflink where
+ * possible. */
+int outside_script_write(struct image_pool *pool, const struct image *img, const struct outside_script *script,
+                         int dirfd, const char *name, unsigned umask_, struct errtext *err);
 
 /* Refuses, before a commit, what could not be applied. */
 int outside_check(const struct target *t, struct errtext *err);
-/* Calls FN for each script that a slot from number FIRST_NEW on shares with another one that has other bytes (as view_conflicts
- * does for files): PATH is "bin/black". */
-int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new, struct image_pool *pool,
+/* Calls FN for each script that a slot from number FIRST_NEW on shares with another one that has other bytes (as
+ * view_conflicts does for files): PATH is "bin/black". */
+int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new,
+                      struct image_pool *pool,
                       int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user,
                       struct errtext *err);
 /* NOW is the committed environment.  Does nothing when the list is already of its generation. */
@@ -51,8 +54,8 @@ int outside_apply(const struct target *t, const struct environment *now, struct 
 
 /* Before a commit that hides DIST_INFO: notes which scripts it has, from the rows of its RECORD. */
 int outside_bare_note(const struct target *t, const char *dist_info, struct errtext *err);
-/* Around mounts, with the lock held: outside_bare_hide before mounting (the same as outside_apply), outside_bare_restore after
- * unmounting (and after a mount that failed).  Both are idempotent. */
+/* Around mounts, with the lock held: outside_bare_hide before mounting (the same as outside_apply),
+ * outside_bare_restore after unmounting (and after a mount that failed).  Both are idempotent. */
 int outside_bare_hide(const struct target *t, struct image_pool *pool, struct errtext *err);
 int outside_bare_restore(const struct target *t, struct errtext *err);
 

@@ -13,7 +13,8 @@ enum { BARE_FILE_MAX = 256 << 20 }; /* bytes of a RECORD, or of the names in one
 
 static int fail_bare(const struct target *t, int r, const char *what, struct errtext *err)
 {
-        return errtext_set(err, r, "cannot %s '%s/" ENVIRONMENT_DIR "/" OUTSIDE_BARE_DIR "': %s", what, t->venv, strerror(-r));
+        return errtext_set(err, r, "cannot %s '%s/" ENVIRONMENT_DIR "/" OUTSIDE_BARE_DIR "': %s", what, t->venv,
+                           strerror(-r));
 }
 
 /* "../../../bin/black" -> "black"; NULL for other rows. */
@@ -42,15 +43,16 @@ static int names_of_record(const struct target *t, const char *dist_info, struct
                 return errtext_set(err, -ENOMEM, "out of memory");
         }
         r = file_read_at(t->venv_fd, path, BARE_FILE_MAX, &text);
-        if (r == -EXDEV || r == -ELOOP) { /* a mount is not beneath for RESOLVE_NO_XDEV, and lib may be a symlink of the user's */
+        /* What is mounted there is not beneath, and lib may be a symlink of the user's. */
+        if (r == -EXDEV || r == -ELOOP) {
                 cleanup_close int fd = openat(t->venv_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = fd < 0 ? -errno : file_read_all(fd, BARE_FILE_MAX, &text);
         }
         if (r < 0)
                 return errtext_set(err, r == -ENOTDIR ? -ENOENT : r,
-                                   "cannot uninstall the package of '%s'; its RECORD file was not found at '%s/%s'", dist_info,
-                                   t->venv, path);
+                                   "cannot uninstall the package of '%s'; its RECORD file was not found at '%s/%s'",
+                                   dist_info, t->venv, path);
         r = record_parse(text.data ? text.data : "", text.len, &record, &why);
         if (r < 0)
                 return errtext_set(err, r, "the RECORD of '%s' is broken: %.1000s", dist_info, why.text);
@@ -226,5 +228,7 @@ int outside_bare_restore(const struct target *t, struct errtext *err)
         while (list.bare.count)
                 free(list.bare.paths[--list.bare.count]);
         r = outside_list_save(t->state_fd, &list);
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv, strerror(-r)) : 0;
+        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
+                                   strerror(-r))
+                     : 0;
 }

@@ -76,8 +76,8 @@ static int collect_claims(struct outside_run *run)
                 if (r == 0)
                         r = outside_scripts_of(run->t, run->pool, img, &scripts, run->err);
                 for (size_t k = 0; r == 0 && k < scripts.count; k++)
-                        r = outside_list_add_claim(&run->next, slot->number, scripts.scripts[k].name, scripts.scripts[k].len,
-                                                   scripts.scripts[k].sha256);
+                        r = outside_list_add_claim(&run->next, slot->number, scripts.scripts[k].name,
+                                                   scripts.scripts[k].len, scripts.scripts[k].sha256);
                 outside_scripts_release(&scripts);
         }
         return r;
@@ -125,7 +125,8 @@ static int each_loser(const struct outside_run *run, const struct outside_claim 
         return r;
 }
 
-int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new, struct image_pool *pool,
+int outside_conflicts(const struct target *t, const struct environment *next, uint32_t first_new,
+                      struct image_pool *pool,
                       int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user,
                       struct errtext *err)
 {
@@ -157,8 +158,9 @@ static int clear_name(struct outside_run *run, const char *name, bool remove)
         struct stat st;
 
         if (fstatat(run->bin_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? 0 : errtext_set(run->err, -errno, "cannot look at '%s/bin/%s': %s", run->t->venv, name,
-                                                         strerror(errno));
+                return errno == ENOENT ? 0
+                                       : errtext_set(run->err, -errno, "cannot look at '%s/bin/%s': %s", run->t->venv,
+                                                     name, strerror(errno));
         if (asprintf(&path, "bin/%s", name) < 0) {
                 path = NULL;
                 return errtext_set(run->err, -ENOMEM, "out of memory");
@@ -167,7 +169,8 @@ static int clear_name(struct outside_run *run, const char *name, bool remove)
             !outside_paths_have(&run->old.links, path))
                 return outside_keep(run->t, run->now->generation, path, run->err);
         if (remove && unlinkat(run->bin_fd, name, 0) < 0 && errno != ENOENT)
-                return errtext_set(run->err, -errno, "cannot remove '%s/bin/%s': %s", run->t->venv, name, strerror(errno));
+                return errtext_set(run->err, -errno, "cannot remove '%s/bin/%s': %s", run->t->venv, name,
+                                   strerror(errno));
         return 0;
 }
 
@@ -183,7 +186,8 @@ static int write_script(struct outside_run *run, const struct outside_claim *cla
         outside_give(run->t, new_fd, script->name);
         r = clear_name(run, claim->name, false);
         if (r == 0 && renameat(new_fd, script->name, run->bin_fd, script->name) < 0)
-                r = errtext_set(run->err, -errno, "cannot write '%s/bin/%s': %s", run->t->venv, script->name, strerror(errno));
+                r = errtext_set(run->err, -errno, "cannot write '%s/bin/%s': %s", run->t->venv, script->name,
+                                strerror(errno));
         return r;
 }
 

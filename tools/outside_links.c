@@ -1,7 +1,8 @@
-/* outside_apply's part about .data/data and .data/headers: the fewest symlinks from the venv into the mount's data folder.
+/* outside_apply's part about .data/data and .data/headers: the fewest symlinks from the venv into the mount's data
+ * folder.
  *
- * For each name of the merged data tree, from the top: where the venv has nothing, a symlink, which carries everything below
- * it; where it has a real folder, the same one level deeper. */
+ * For each name of the merged data tree, from the top: where the venv has nothing, a symlink, which carries
+ * everything below it; where it has a real folder, the same one level deeper. */
 #include "tools/outside_internal.h"
 
 #include "store/files.h"
@@ -52,7 +53,8 @@ static bool is_our_target(const struct outside_run *run, const char *target)
 
         while (strncmp(target, "../", 3) == 0)
                 target += 3;
-        return strncmp(target, run->t->site_rel, n) == 0 && strncmp(target + n, "/" DATA_DIR "/", strlen(DATA_DIR) + 2) == 0;
+        return strncmp(target, run->t->site_rel, n) == 0 &&
+               strncmp(target + n, "/" DATA_DIR "/", strlen(DATA_DIR) + 2) == 0;
 }
 
 /* Opens the folder that holds PATH, without following a symlink; *RET_NAME is the last component. */
@@ -121,7 +123,8 @@ static int descend(struct outside_run *run, const struct level *level, const cha
         return link_level(run, &next);
 }
 
-/* A folder of the venv may itself be a symlink beside its target (lib64 -> lib): then what belongs into it goes there. */
+/* A folder of the venv may itself be a symlink beside its target (lib64 -> lib): then what belongs into it goes
+ * there. */
 static bool is_sibling(const struct outside_run *run, const char *path, const char *target, struct buf *ret)
 {
         const char *slash = strrchr(path, '/');
@@ -275,9 +278,10 @@ static int link_tree(struct outside_run *run, const char *tree, const char *venv
 int outside_apply_links(struct outside_run *run)
 {
         cleanup_free char *include = NULL;
+        int digits = (int)strspn(run->t->python, "0123456789.");
         int r = 0;
 
-        if (asprintf(&include, "include/site/python%.*s", (int)strspn(run->t->python, "0123456789."), run->t->python) < 0) {
+        if (asprintf(&include, "include/site/python%.*s", digits, run->t->python) < 0) {
                 include = NULL;
                 return no_memory(run);
         }
@@ -288,8 +292,9 @@ int outside_apply_links(struct outside_run *run)
         for (size_t i = 0; r == 0 && i < run->old.links.count; i++)
                 if (!outside_paths_have(&run->next.links, run->old.links.paths[i]))
                         r = remove_link(run, run->old.links.paths[i]);
+        /* A folder that somebody uses by now stays. */
         for (size_t i = run->old.dirs.count; r == 0 && i-- > 0;)
                 if (!outside_paths_have(&run->next.dirs, run->old.dirs.paths[i]))
-                        (void)unlinkat(run->t->venv_fd, run->old.dirs.paths[i], AT_REMOVEDIR); /* stays when somebody uses it */
+                        (void)unlinkat(run->t->venv_fd, run->old.dirs.paths[i], AT_REMOVEDIR);
         return r;
 }

@@ -51,14 +51,16 @@ static int add_script(struct outside_scripts *s, const char *name, size_t name_l
 }
 
 /* Appends a file of the image that is small enough to be held. */
-static int read_entry(struct image_pool *pool, const struct image *img, uint32_t entry, struct buf *ret, struct errtext *err)
+static int read_entry(struct image_pool *pool, const struct image *img, uint32_t entry, struct buf *ret,
+                      struct errtext *err)
 {
         uint64_t size = image_entry(img, entry).size;
         ssize_t n;
         int r;
 
         if (size > ENTRY_POINTS_MAX)
-                return errtext_set(err, -EFBIG, "a script or entry_points.txt of %s is too large", image_meta(img)->name);
+                return errtext_set(err, -EFBIG, "a script or entry_points.txt of %s is too large",
+                                   image_meta(img)->name);
         r = buf_reserve(ret, size + 1);
         if (r < 0)
                 return errtext_set(err, r, "out of memory");
@@ -109,10 +111,10 @@ static int add_entry_points(const struct target *t, const struct entry_points *p
         return r;
 }
 
-/* The SHA-256 of a file of the image: an object's name, else of the bytes read.  A script that must be rewritten is small enough to
- * be held: a large one that starts with "#!python" is refused by read_entry. */
-static int add_file(const struct target *t, struct image_pool *pool, const struct image *img, const struct image_entry *e,
-                    struct outside_scripts *ret, struct errtext *err)
+/* The SHA-256 of a file of the image: an object's name, else of the bytes read.  A script that must be rewritten is
+ * small enough to be held: a large one that starts with "#!python" is refused by read_entry. */
+static int add_file(const struct target *t, struct image_pool *pool, const struct image *img,
+                    const struct image_entry *e, struct outside_scripts *ret, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 }, rewritten = { 0 };
         struct outside_script *script;
@@ -143,8 +145,8 @@ static int by_name(const void *a, const void *b)
         return strcmp(((const struct outside_script *)a)->name, ((const struct outside_script *)b)->name);
 }
 
-int outside_scripts_of(const struct target *t, struct image_pool *pool, const struct image *img, struct outside_scripts *ret,
-                       struct errtext *err)
+int outside_scripts_of(const struct target *t, struct image_pool *pool, const struct image *img,
+                       struct outside_scripts *ret, struct errtext *err)
 {
         struct outside_scripts s = { 0 };
         struct entry_points points = { 0 };
@@ -210,8 +212,8 @@ static int write_entry(struct image_pool *pool, const struct image *img, uint32_
         return r < 0 ? errtext_set(err, r, "cannot write a script: %s", strerror(-r)) : 0;
 }
 
-int outside_script_write(struct image_pool *pool, const struct image *img, const struct outside_script *script, int dirfd,
-                         const char *name, unsigned umask_, struct errtext *err)
+int outside_script_write(struct image_pool *pool, const struct image *img, const struct outside_script *script,
+                         int dirfd, const char *name, unsigned umask_, struct errtext *err)
 {
         cleanup_close int fd = file_open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         int r;
@@ -226,6 +228,7 @@ int outside_script_write(struct image_pool *pool, const struct image *img, const
                 r = write_entry(pool, img, script->entry, fd, err);
         }
         if (r == 0 && fchmod(fd, 0777 & ~umask_) < 0)
-                return errtext_set(err, -errno, "cannot make the script '%s' executable: %s", script->name, strerror(errno));
+                return errtext_set(err, -errno, "cannot make the script '%s' executable: %s", script->name,
+                                   strerror(errno));
         return r;
 }

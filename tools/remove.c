@@ -190,7 +190,8 @@ const struct command command_remove = {
         .aliases = "uninstall rm",
         .usage = "[OPTIONS] NAME...",
         .summary = "Remove packages from a virtual environment",
-        .help = "A package of the bare site-packages (pip's own, for example) is hidden by the mount; `fusepkg umount` shows it again.",
+        .help = "A package of the bare site-packages (pip's own, for example) is hidden by the mount; `fusepkg\n"
+                "umount` shows it again.",
         .options = options,
         .max_arguments = SIZE_MAX,
         .run = run,

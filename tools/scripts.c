@@ -131,7 +131,8 @@ int scripts_expand(const struct entry_points *e, const char *python, struct entr
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < e->count; i++) {
-                if ((pip && is_versioned(e->points[i].name, "pip")) || (easy && is_versioned(e->points[i].name, "easy_install")))
+                if ((pip && is_versioned(e->points[i].name, "pip")) ||
+                    (easy && is_versioned(e->points[i].name, "easy_install")))
                         continue;
                 r = add_point(ret, e->points[i].name, &e->points[i]);
         }

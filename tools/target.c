@@ -53,7 +53,8 @@ static int read_redirect(const char *file, struct buf *ret, struct errtext *err)
 
         len = r < 0 || !text.data ? 0 : strcspn(text.data, "\r\n");
         if (len == 0)
-                return errtext_set(err, -EINVAL, "'%s' is neither a virtual environment nor a file that names one", file);
+                return errtext_set(err, -EINVAL, "'%s' is neither a virtual environment nor a file that names one",
+                                   file);
         if (text.data[0] != '/')
                 r = buf_add(ret, file, slash ? (size_t)(slash - file) + 1 : 0);
         if (r >= 0)
@@ -218,7 +219,8 @@ static int open_venv(const char *path, struct target *t, struct errtext *err)
                 return errtext_set(err, -errno, "cannot use the virtual environment '%s': %s", path, strerror(errno));
         t->venv_fd = open(t->venv, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (t->venv_fd < 0 || fstat(t->venv_fd, &st) < 0)
-                return errtext_set(err, -errno, "cannot open the virtual environment '%s': %s", t->venv, strerror(errno));
+                return errtext_set(err, -errno, "cannot open the virtual environment '%s': %s", t->venv,
+                                   strerror(errno));
         t->owner = st.st_uid;
         t->group = st.st_gid;
         if (faccessat(t->venv_fd, "pyvenv.cfg", F_OK, 0) < 0)
@@ -264,11 +266,14 @@ static int check_owner(const struct options *o, const struct target *t, bool sea
         if (t->owner == geteuid() || (geteuid() == 0 && option_count(o, "--allow-root")))
                 return 0;
         if (geteuid() == 0)
-                return errtext_set(err, -EPERM, "'%s' belongs to another user (%u): root works on it only with --allow-root",
+                return errtext_set(err, -EPERM,
+                                   "'%s' belongs to another user (%u): root works on it only with --allow-root",
                                    t->venv, t->owner);
         if (searched)
-                return errtext_set(err, -EPERM, "'%s' was found by searching, but belongs to another user (%u): name it "
-                                                "with --venv if it is the one", t->venv, t->owner);
+                return errtext_set(err, -EPERM,
+                                   "'%s' was found by searching, but belongs to another user (%u): name it "
+                                   "with --venv if it is the one",
+                                   t->venv, t->owner);
         return 0;
 }
 

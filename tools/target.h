@@ -1,11 +1,11 @@
 /* target.h: the venv that a command works on.
  *
- * Order: --venv/--python/-p, $VIRTUAL_ENV, then `.venv` in this folder and its parents (a folder, or a file holding a path). One
- * that was found by searching must belong to the caller.  Root refuses another user's venv without --allow-root.
- * A dead mount (ENOTCONN) found there is detached first.
+ * Order: --venv/--python/-p, $VIRTUAL_ENV, then `.venv` in this folder and its parents (a folder, or a file holding a
+ * path). One that was found by searching must belong to the caller.  Root refuses another user's venv without
+ * --allow-root. A dead mount (ENOTCONN) found there is detached first.
  *
- * The store: $FUSEPKG_STORE, else the recorded one, else $XDG_DATA_HOME/fusepkg, else ~/.local/share/fusepkg.  One that is not the
- * recorded one (by its id) is an error that names both. */
+ * The store: $FUSEPKG_STORE, else the recorded one, else $XDG_DATA_HOME/fusepkg, else ~/.local/share/fusepkg.  One
+ * that is not the recorded one (by its id) is an error that names both. */
 #ifndef FUSEPKG_TARGET_H
 #define FUSEPKG_TARGET_H
 
@@ -39,7 +39,8 @@ struct target {
 int target_open(const struct options *o, struct target *ret, struct errtext *err);
 /* The same for `status`: a dead mount stays, to be reported. */
 int target_open_as_is(const struct options *o, struct target *ret, struct errtext *err);
-int target_open_path(const char *venv, struct target *ret, struct errtext *err); /* for `status` over all leases: as it is */
+/* For `status` over all leases: by path, and as it is. */
+int target_open_path(const char *venv, struct target *ret, struct errtext *err);
 void target_close(struct target *t);
 
 static inline void cleanup_target_(struct target *t)
@@ -48,10 +49,11 @@ static inline void cleanup_target_(struct target *t)
 }
 #define cleanup_target __attribute__((cleanup(cleanup_target_)))
 
-/* Takes VENV/.lock as uv does (says "waiting for lock" after a second), makes .fusepkg, and reads the environment again. */
+/* Takes VENV/.lock as uv does (says "waiting for lock" after a second), makes .fusepkg, and reads the environment
+ * again. */
 int target_lock(struct target *t, struct errtext *err);
 
-/* When root works for another user: gives him the file FD, and what root has made in .fusepkg.  Else nothing happens. */
+/* When root works for another user: gives him the file FD, and what root has made in .fusepkg.  Else nothing. */
 void target_give(const struct target *t, int fd);
 void target_give_state(const struct target *t);
 
@@ -63,16 +65,17 @@ int target_check_store(const struct target *t, const struct store *s, struct err
 int default_store(enum store_mode mode, struct store **ret, struct errtext *err);
 int default_store_path(char **ret);
 
-/* A view of the environment as it is now, mounted or not: with the base when the bare folder can be seen (not mounted), without it
- * otherwise (then *RET_BASE is NULL, and the base's files are only visible through the mount).  -ENOENT: there is no environment.
- * To be freed in the order view, base, pool. */
+/* A view of the environment as it is now, mounted or not: with the base when the bare folder can be seen (not
+ * mounted), without it otherwise (then *RET_BASE is NULL, and the base's files are only visible through the mount).
+ * -ENOENT: there is no environment. To be freed in the order view, base, pool. */
 int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
                 struct view **ret_view, struct errtext *err);
 
 /* The base alone; NULL while the bare folder cannot be seen. */
 int target_base(const struct target *t, struct base **ret, struct errtext *err);
 
-/* Distributions of the base that are visible: calls FN with each dist-info (or egg-info) folder's name, name and version. */
+/* Distributions of the base that are visible: calls FN with each dist-info (or egg-info) folder's name, name and
+ * version. */
 int target_each_bare(const struct target *t,
                      int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
 

@@ -87,7 +87,8 @@ int target_check_store(const struct target *t, const struct store *s, struct err
 
         if (!e || strcmp(e->store_id, s->id) == 0)
                 return 0;
-        return errtext_set(err, -EXDEV, "the packages of '%s' are in the store '%s' (id %s), but '%s' is another one (id %s)",
+        return errtext_set(err, -EXDEV,
+                           "the packages of '%s' are in the store '%s' (id %s), but '%s' is another one (id %s)",
                            t->venv, e->store_path, e->store_id, s->path, s->id);
 }
 
@@ -100,14 +101,16 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
         if (!e)
                 r = default_store(mode, &s, err);
         else
-                r = store_open(chosen_store() ? chosen_store() : e->store_path, mode == STORE_CREATE ? STORE_WRITE : mode,
-                               &s, err);
+                r = store_open(chosen_store() ? chosen_store() : e->store_path,
+                               mode == STORE_CREATE ? STORE_WRITE : mode, &s, err);
         if (r < 0 && e) {
                 struct errtext why = *err;
 
-                return errtext_set(err, r, "the packages of '%s' are in the store '%s', and %s: %.800s", t->venv, e->store_path,
+                return errtext_set(err, r, "the packages of '%s' are in the store '%s', and %s: %.800s", t->venv,
+                                   e->store_path,
                                    chosen_store() ? "FUSEPKG_STORE names another one that cannot be opened"
-                                                  : "it cannot be opened", why.text);
+                                                  : "it cannot be opened",
+                                   why.text);
         }
         if (r == 0)
                 r = target_check_store(t, s, err);

@@ -59,7 +59,8 @@ static void tame(char *s)
                         *s = '?';
 }
 
-static void say(const char *code, const char *label, const char *format, va_list ap) __attribute__((format(printf, 3, 0)));
+static void say(const char *code, const char *label, const char *format, va_list ap)
+        __attribute__((format(printf, 3, 0)));
 
 /* One write for one line, so that lines of several processes do not mix. */
 static void say(const char *code, const char *label, const char *format, va_list ap)

@@ -1,13 +1,15 @@
 /* ui.h: speaking to the user: results on stdout, everything else on stderr.
  *
- * Colours only on a terminal, without NO_COLOR, or as --color says.  -q silences all but errors and warnings, twice those too;
- * -v adds detail.  Process-wide settings, set once before threads start (the one exception to "no globals"). */
+ * Colours only on a terminal, without NO_COLOR, or as --color says.  -q silences all but errors and warnings, twice
+ * those too; -v adds detail.  Process-wide settings, set once before threads start (the one exception to "no
+ * globals"). */
 #ifndef FUSEPKG_UI_H
 #define FUSEPKG_UI_H
 
 #include "store/base.h"
 
-void ui_setup(int verbosity /* 0; -1 for each -q, +1 for each -v */, const char *color /* auto, always, never or NULL */);
+/* VERBOSITY: 0; -1 for each -q, +1 for each -v.  COLOR: auto, always, never or NULL. */
+void ui_setup(int verbosity, const char *color);
 int ui_verbosity(void);
 
 /* "error: …" and "hint: …" and "warning: …" on stderr, with the final newline added. */

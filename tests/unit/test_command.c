@@ -17,8 +17,14 @@ static const struct option_spec cook_options[] = {
         { "--salt", 's', NULL, "with salt" },
         { NULL, 0, NULL, NULL },
 };
-static const struct command cook = { .name = "cook", .aliases = "fry boil", .usage = "[OPTIONS] DISH...", .summary = "Make food",
-                                     .options = cook_options, .min_arguments = 1, .max_arguments = 3, .run = run };
+static const struct command cook = { .name = "cook",
+                                     .aliases = "fry boil",
+                                     .usage = "[OPTIONS] DISH...",
+                                     .summary = "Make food",
+                                     .options = cook_options,
+                                     .min_arguments = 1,
+                                     .max_arguments = 3,
+                                     .run = run };
 static const struct command shelf_list = { .name = "shelf list", .usage = "", .summary = "Show the shelf", .run = run };
 static const struct command *const table[] = { &cook, &shelf_list, NULL };
 

@@ -46,8 +46,11 @@ def test_reinstall_and_other_bytes_are_a_tilde(venv, make_wheel, folder):
 
 
 def test_an_upgrade_and_a_downgrade(venv, make_wheel):
-    wheels = {v: make_wheel("demo", v, {"demo/__init__.py": f"version = '{v}'\n", f"demo/only_{v[0]}.py": ""},
-                            entry_points={"console_scripts": {"demo": "demo:x", f"demo{v[0]}": "demo:x"}}) for v in ("1.0", "2.0")}
+    def wheel(v):
+        return make_wheel("demo", v, {"demo/__init__.py": f"version = '{v}'\n", f"demo/only_{v[0]}.py": ""},
+                          entry_points={"console_scripts": {"demo": "demo:x", f"demo{v[0]}": "demo:x"}})
+
+    wheels = {v: wheel(v) for v in ("1.0", "2.0")}
     venv.fusepkg("add", wheels["1.0"])
     for old, new in (("1.0", "2.0"), ("2.0", "1.0")):
         result = venv.fusepkg("add", wheels[new])
@@ -73,7 +76,8 @@ def test_by_name_from_a_folder(venv, make_wheel):
 def test_a_requirements_file(venv, make_wheel, folder):
     a, b = make_wheel("aa", "1.0"), make_wheel("bb", "2.0")
     wanted = folder / "requirements.txt"
-    wanted.write_text(f"-f {a.parent}\n# a comment\naa==1.0\nbb==2.0 ; python_version >= '3'\ncc==3 ; python_version < '3'\n")
+    wanted.write_text(f"-f {a.parent}\n# a comment\naa==1.0\n"
+                      "bb==2.0 ; python_version >= '3'\ncc==3 ; python_version < '3'\n")
     venv.fusepkg("add", "-r", wanted)
     assert venv.fusepkg("freeze").out == "aa==1.0\nbb==2.0\n"
 
@@ -106,7 +110,7 @@ def test_without_a_mount_it_is_complete_all_the_same(venv, make_wheel):
 
 
 def test_a_mount_that_fails_leaves_it_installed(venv, make_wheel):
-    result = venv.fusepkg("add", make_wheel("demo"), status=1, env={"FUSEPKG_MOUNT_PROGRAM": "/nonexistent/fusepkg-mount"})
+    result = venv.fusepkg("add", make_wheel("demo"), status=1, env={"FUSEPKG_MOUNT_PROGRAM": "/nonexistent/x"})
     assert "error: installed, not mounted: " in result.err and "hint: " in result.err
     assert venv.fusepkg("list", "--json").json() == [{"name": "demo", "version": "1.0"}]
     venv.fusepkg("add", make_wheel("demo"))
@@ -140,5 +144,6 @@ def test_venvs_of_all_makers(account, new_venv, make_wheel, tool):
 
 def test_its_output_can_be_captured(root, venv, make_wheel):
     """The mount keeps no descriptor of its starter."""
-    said = root.run(["sh", "-c", f"x=$(fusepkg add --venv {venv} {make_wheel('demo')} 2>&1); echo \"<$x>\""], timeout=60)
+    script = f"x=$(fusepkg add --venv {venv} {make_wheel('demo')} 2>&1); echo \"<$x>\""
+    said = root.run(["sh", "-c", script], timeout=60)
     assert said.out.startswith("<Prepared") and os.path.exists(venv.site / "demo.py")

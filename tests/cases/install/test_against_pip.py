@@ -10,13 +10,14 @@ def everything(make_wheel):
     """Wheels that use all that a wheel can have."""
     return [
         make_wheel("every-thing", "1.5", {
-            "every_thing/__init__.py": "def main():\n    print('hello')\n\n\nclass Group:\n    run = staticmethod(main)\n",
+            "every_thing/__init__.py": "def main(): print('hello')\nclass Group:\n    run = staticmethod(main)\n",
             "every_thing/with space.txt": "1", "every_thing/é.txt": "2", "every_thing/Upper.py": "",
             "every_thing/tool": executable("#!/bin/sh\n"),
             "{data}/scripts/plain": executable("#!python\nprint('plain')\n"),
             "{data}/scripts/crlf": executable("#!pythonw -E\r\nprint('crlf')\r\n"),
             "{data}/scripts/shell": executable("#!/bin/sh\necho shell\n"),
-            "{data}/data/share/every/a.txt": "a", "{data}/data/etc/every.cfg": "b", "{data}/data/share/every/big": b"x" * 200_000,
+            "{data}/data/share/every/a.txt": "a", "{data}/data/share/every/big": b"x" * 200_000,
+            "{data}/data/etc/every.cfg": "b",
             "{data}/headers/every.h": "#define EVERY\n", "{data}/headers/sub/thing.h": "",
             "{data}/purelib/pure_one.py": "", "{data}/platlib/plat_one.py": "",
         }, entry_points={"console_scripts": {"every": "every_thing:main", "grouped": "every_thing:Group.run"},
@@ -46,7 +47,8 @@ def test_record_is_pips_byte_for_byte(root, new_venv, make_wheel, tools):
         else:
             venv.fusepkg("add", *wheels)
         texts = {p.parent.name: p.read_bytes() for p in venv.site.glob("*.dist-info/RECORD")}
-        records.append({name: [row for row in text.split(b"\r\n") if b"/INSTALLER," not in row] for name, text in texts.items()})
+        records.append({name: [row for row in text.split(b"\r\n") if b"/INSTALLER," not in row]
+                        for name, text in texts.items()})
         venv.close()
         root.run(["rm", "-r", venv.path])
     assert len(records[0]) == 3
@@ -86,7 +88,8 @@ def test_pip_and_uv_agree_on_what_is_there(account, new_venv, make_wheel, plain_
     venv.fusepkg("add", *wheels)
 
     def answers(runner, target):
-        said = [runner.pip("--python", target.python, *words).out for words in (["list"], ["check"], ["freeze"], ["show", "-f", "every-thing"])]
+        questions = (["list"], ["check"], ["freeze"], ["show", "-f", "every-thing"])
+        said = [runner.pip("--python", target.python, *words).out for words in questions]
         said += [runner.uv("pip", *words, "--python", target.python).out for words in (["list"], ["freeze"])]
         return [text.replace(str(target), "VENV") for text in said]
 

@@ -1,4 +1,5 @@
-"""What somebody else has put into the bare site-packages: visible, untouched, hidden when replaced, and back after umount."""
+"""What somebody else has put into the bare site-packages: visible, untouched, hidden when replaced, and back after
+umount."""
 from support import tree
 
 

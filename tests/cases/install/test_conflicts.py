@@ -8,7 +8,8 @@ def pair(make_wheel):
 
 
 def owners(venv):
-    return [venv.run_python("import shared.what as w; print(w.who)").out.strip(), (venv.path / "share/what.txt").read_text(),
+    return [venv.run_python("import shared.what as w; print(w.who)").out.strip(),
+            (venv.path / "share/what.txt").read_text(),
             "bb" if "shared.bb" in (venv.bin / "what").read_text() else "aa"]
 
 

@@ -18,7 +18,8 @@ def test_one_link_carries_all_of_a_folder(venv, make_wheel):
     b = make_wheel("bb", files={"{data}/data/share/one/b": "b", "{data}/data/top.txt": "t"})
     venv.fusepkg("add", a, b)
     prefix = os.path.relpath(venv.site, venv.path)
-    assert links(venv) == {"share": f"{prefix}/.fusepkg-data/data/share", "top.txt": f"{prefix}/.fusepkg-data/data/top.txt"}
+    assert links(venv) == {"share": f"{prefix}/.fusepkg-data/data/share",
+                           "top.txt": f"{prefix}/.fusepkg-data/data/top.txt"}
     assert (venv.path / "share/one/b").read_text() == "b"
     venv.fusepkg("remove", "bb")
     assert list(links(venv)) == ["share"] and not (venv.path / "share/one/b").exists()
@@ -29,7 +30,8 @@ def test_one_link_carries_all_of_a_folder(venv, make_wheel):
 def test_a_folder_of_the_user_is_gone_into(venv, make_wheel):
     (venv.path / "etc/jupyter").mkdir(parents=True)
     (venv.path / "etc/jupyter/mine").write_text("m")
-    venv.fusepkg("add", make_wheel("demo", files={"{data}/data/etc/jupyter/conf.d/x.json": "x", "{data}/data/etc/other/y": "y"}))
+    venv.fusepkg("add", make_wheel("demo", files={"{data}/data/etc/jupyter/conf.d/x.json": "x",
+                                                  "{data}/data/etc/other/y": "y"}))
     assert sorted(links(venv)) == ["etc/jupyter/conf.d", "etc/other"]
     assert (venv.path / "etc/jupyter/conf.d/x.json").read_text() == "x"
     venv.fusepkg("remove", "demo")

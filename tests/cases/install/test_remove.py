@@ -5,8 +5,8 @@ from support import tree
 def test_what_add_brought_goes_again(account, new_venv, make_wheel):
     venv = new_venv(account)
     before = tree.snapshot_venv_as(account, venv)
-    wheel = make_wheel("demo", files={"demo/__init__.py": "", "{data}/data/share/demo/x": "", "{data}/data/include/y.h": "",
-                                      "{data}/headers/z.h": "", "{data}/scripts/tool": "#!python\n"},
+    wheel = make_wheel("demo", files={"demo/__init__.py": "", "{data}/data/share/demo/x": "",
+                                      "{data}/data/include/y.h": "", "{data}/headers/z.h": "", "{data}/scripts/tool": "#!python\n"},
                        entry_points={"console_scripts": {"demo": "demo:x"}})
     venv.fusepkg("add", wheel)
     result = venv.fusepkg("remove", "-y", "Demo")
@@ -27,7 +27,8 @@ def test_the_last_package_can_come_back(venv, make_wheel):
 
 def test_names_that_are_not_there_are_skipped(venv, make_wheel):
     result = venv.fusepkg("uninstall", "nosuch")
-    assert result.err.splitlines() == ["warning: Skipping nosuch as it is not installed", "warning: No packages to uninstall"]
+    assert result.err.splitlines() == ["warning: Skipping nosuch as it is not installed",
+                                       "warning: No packages to uninstall"]
     assert not venv.state.exists()
     venv.fusepkg("add", make_wheel("demo"))
     said = venv.fusepkg("rm", "nosuch", "demo", "demo").err

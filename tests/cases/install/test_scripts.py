@@ -10,7 +10,8 @@ def wheel_with_script(make_wheel, version="1.0", name="demo"):
 def test_scripts_are_files_that_run(account, new_venv, make_wheel):
     venv = new_venv(account)
     venv.fusepkg("add", wheel_with_script(make_wheel), make_wheel("raw", files={
-        "{data}/scripts/raw": "#!python\nimport sys; print(sys.prefix)\n", "{data}/scripts/shell": "#!/bin/sh\necho shell\n",
+        "{data}/scripts/raw": "#!python\nimport sys; print(sys.prefix)\n",
+        "{data}/scripts/shell": "#!/bin/sh\necho shell\n",
         "{data}/scripts/large": executable(b"#!/bin/sh\necho large; exit\n" + b"\0" * 300_000)}))
     assert account.run([venv.bin / "tool"]).out == "demo 1.0\n"
     assert account.run([venv.bin / "raw"]).out == f"{venv}\n"
@@ -23,7 +24,8 @@ def test_scripts_are_files_that_run(account, new_venv, make_wheel):
 
 def test_a_venv_whose_path_has_a_space(root, new_venv, make_wheel):
     venv = new_venv(root, name="a venv it's")
-    venv.fusepkg("add", wheel_with_script(make_wheel), make_wheel("raw", files={"{data}/scripts/raw": "#!python\nprint('raw')\n"}))
+    raw = make_wheel("raw", files={"{data}/scripts/raw": "#!python\nprint('raw')\n"})
+    venv.fusepkg("add", wheel_with_script(make_wheel), raw)
     assert root.run([venv.bin / "tool"]).out == "demo 1.0\n"
     assert root.run([venv.bin / "raw"]).out == "raw\n"
 

@@ -40,7 +40,8 @@ def test_none_at_all(root, make_wheel, folder):
 
 def test_root_does_not_touch_a_users_venv_unasked(root, user, new_venv, make_wheel):
     venv = new_venv(user)
-    wheel = make_wheel("demo", files={"demo.py": "", "{data}/data/share/x": ""}, entry_points={"console_scripts": {"demo": "demo:x"}})
+    wheel = make_wheel("demo", files={"demo.py": "", "{data}/data/share/x": ""},
+                       entry_points={"console_scripts": {"demo": "demo:x"}})
     assert "--allow-root" in root.fusepkg("add", "--venv", venv, wheel, status=1).err
     assert not venv.state.exists()
     root.fusepkg("add", "--allow-root", "--no-mount", "--venv", venv, wheel)
