@@ -31,19 +31,32 @@ static int busy(int fd, struct errtext *err)
                            *text ? text : "which has not said yet who it is");
 }
 
+/* Commands that look whether a mount lives hold a shared lock for a moment: that is no owner. */
+static int take(int fd)
+{
+        const struct timespec pause = { 0, 2000000 }; /* 2 ms */
+
+        for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+                if (errno != EWOULDBLOCK || tries == 25)
+                        return -errno;
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 int owner_lock(int state_fd, struct errtext *err)
 {
         cleanup_close int fd = file_open_beneath(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
         char host[256] = "", boot[64], text[512], why[128];
-        int n;
+        int n, r;
 
         if (fd < 0)
                 return errtext_set(err, fd, "cannot open .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(fd, why));
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-                if (errno == EWOULDBLOCK)
-                        return busy(fd, err);
-                return errtext_set(err, -errno, "cannot lock .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(-errno, why));
-        }
+        r = take(fd);
+        if (r == -EWOULDBLOCK)
+                return busy(fd, err);
+        if (r < 0)
+                return errtext_set(err, r, "cannot lock .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(r, why));
         gethostname(host, sizeof(host) - 1);
         read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
         n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n", host, boot, (int)getpid(),
