@@ -85,7 +85,8 @@ static void generated_name(uint64_t generation, char ret[NUMBERED_NAME_SIZE])
         snprintf(ret, NUMBERED_NAME_SIZE, GENERATED_PREFIX "%" PRIu64, generation);
 }
 
-/* What a killed commit left under that name is overwritten: no environment refers to it. */
+/* What a killed commit left under that name is replaced: no environment refers to it.  It is not opened: in another
+ * user's venv it may be a FIFO, or a hard link to a file of root's. */
 static int write_generated(int dirfd, uint64_t generation, const struct buf *data)
 {
         char name[NUMBERED_NAME_SIZE];
@@ -93,7 +94,9 @@ static int write_generated(int dirfd, uint64_t generation, const struct buf *dat
         int r;
 
         generated_name(generation, name);
-        fd = file_open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
+        if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        fd = file_open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
         if (fd < 0)
                 return fd;
         r = file_write_full(fd, data->data, data->len);
@@ -123,6 +126,7 @@ static void forget(int dirfd, uint64_t generation)
         unlinkat(dirfd, name, 0);
         snprintf(name, sizeof(name), HISTORY_DIR "/%" PRIu64, generation);
         unlinkat(dirfd, name, 0);
+        unlinkat(dirfd, HISTORY_DIR, AT_REMOVEDIR); /* where this was to be the first one */
 }
 
 /* Has the rename happened all the same, and only the folder's sync failed?  Then this is the truth, and its files

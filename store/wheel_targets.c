@@ -119,7 +119,8 @@ static int check_data(const struct place *p, struct errtext *err)
         }
         if (equals_in_any_case(first, "pyvenv.cfg"))
                 return refuse(err, p->member, "would replace the venv's configuration");
-        if (span_is(first, ".fusepkg"))
+        /* .lock: a symlink in its place could not be locked any more, by us or by uv. */
+        if (span_is(first, ".fusepkg") || span_is(first, ".lock"))
                 return refuse(err, p->member, "has a name that is reserved for fusepkg");
         if (!rest.data && (is_bin || is_lib || span_is(first, "include")))
                 return refuse(err, p->member, "would replace a folder of the venv");

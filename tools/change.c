@@ -1,8 +1,8 @@
 #include "tools/change.h"
 
+#include "store/files.h"
 #include "store/wheel_name.h"
-#include "tools/outside.h"
-#include "tools/outside_list.h"
+#include "tools/outside_internal.h"
 #include "tools/ui.h"
 
 #include <dirent.h>
@@ -25,11 +25,28 @@ int change_open_store(struct change *c, struct errtext *err)
         return r;
 }
 
+/* Not mounted: the bare distributions can be seen, so their scripts are to be where they were. */
+static void settle(struct change *c)
+{
+        struct mount_info info = { .state = MOUNT_NONE };
+        struct errtext err;
+
+        c->unsettled = false;
+        if (mount_examine(c->t.site, c->t.state_fd, &info) < 0 || info.state == MOUNT_LIVE)
+                return;
+        if (outside_bare_restore(&c->t, &err) < 0)
+                ui_warning("%s", err.text);
+}
+
 void change_release(struct change *c)
 {
-        /* Only an empty folder goes: one that a commit has filled stays. */
-        if (c->made_state && !c->committed)
+        if (c->unsettled)
+                settle(c);
+        /* Notes go, but then only an empty folder: one that a commit has filled, somebody else's too, stays. */
+        if (c->made_state && !c->committed && c->t.lock_fd >= 0 && !c->t.environment) {
+                (void)dir_remove_tree(c->t.state_fd, OUTSIDE_BARE_DIR);
                 (void)unlinkat(c->t.venv_fd, ENVIRONMENT_DIR, AT_REMOVEDIR);
+        }
         for (size_t i = 0; i < c->line_count; i++) {
                 free(c->lines[i].name);
                 free(c->lines[i].version);
@@ -103,6 +120,7 @@ int change_lock(struct change *c, struct errtext *err)
                 r = target_check_store(&c->t, c->store, err);
         if (r == 0)
                 sweep(c->t.state_fd);
+        c->unsettled = r == 0;
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
         return r < 0 ? r : prepare_next(c, err);
@@ -274,7 +292,6 @@ int change_commit(struct change *c, struct errtext *err)
 int change_show(struct change *c, bool mount, const struct mount_options *how, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
-        struct errtext ignored;
         int r = mount_examine(c->t.site, c->t.state_fd, &info);
 
         if (r < 0)
@@ -284,11 +301,7 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (mount) {
                 r = mount_start(&c->t, how, err);
                 target_give_state(&c->t);
-                if (r == 0)
-                        return 0;
         }
-        /* Not mounted: the bare distributions can be seen, so their scripts are to be where they were. */
-        if (outside_bare_restore(&c->t, &ignored) < 0)
-                ui_warning("%s", ignored.text);
+        settle(c);
         return r;
 }

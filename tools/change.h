@@ -28,6 +28,7 @@ struct change {
         bool made_state;           /* .fusepkg is new: removed again when nothing comes of it */
         uint64_t started_ns;       /* when the lock was taken */
         bool committed;
+        bool unsettled;            /* from change_lock to change_show: scripts of hidden distributions are away */
 };
 #define CHANGE_INIT { .t = TARGET_INIT }
 

@@ -18,7 +18,7 @@ void outside_give(const struct target *t, int dirfd, const char *name)
 /* Makes the folders above the last component of PATH below DIRFD; returns a descriptor of the deepest. */
 static int make_folders(int dirfd, const char *path)
 {
-        int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = file_open_beneath(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
 
         for (const char *slash; fd >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
                 cleanup_free char *name = strndup(path, (size_t)(slash - path));
@@ -27,13 +27,24 @@ static int make_folders(int dirfd, const char *path)
                 close(fd);
                 fd = below;
         }
-        return fd < 0 && fd != -1 ? fd : fd == -1 ? -errno : fd;
+        return fd;
+}
+
+int outside_open_parent(const struct target *t, const char *path, const char **ret_name)
+{
+        const char *slash = strrchr(path, '/');
+        cleanup_free char *parent = strndup(path, slash ? (size_t)(slash - path) : 0);
+
+        if (!parent)
+                return -ENOMEM;
+        *ret_name = slash ? slash + 1 : path;
+        return file_open_beneath(t->venv_fd, *parent ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
 int outside_keep(const struct target *t, uint64_t generation, const char *path, struct errtext *err)
 {
         cleanup_free char *below = NULL;
-        cleanup_close int kept = -1;
+        cleanup_close int kept = -1, from = -1;
         char name[300];
         const char *base;
         int r = 0;
@@ -43,12 +54,12 @@ int outside_keep(const struct target *t, uint64_t generation, const char *path, 
                 return errtext_set(err, -ENOMEM, "out of memory");
         }
         kept = make_folders(t->state_fd, below);
-        if (kept < 0)
-                return errtext_set(err, kept, "cannot keep '%s/%s': %s", t->venv, path, strerror(-kept));
-        base = strrchr(below, '/') + 1;
+        from = kept < 0 ? kept : outside_open_parent(t, path, &base);
+        if (from < 0)
+                return errtext_set(err, from, "cannot keep '%s/%s': %s", t->venv, path, strerror(-from));
         snprintf(name, sizeof(name), "%.255s", base);
         for (int i = 1; i < KEPT_TRIES; i++) {
-                r = renameat2(t->venv_fd, path, kept, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+                r = renameat2(from, base, kept, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
                 if (r != -EEXIST)
                         break;
                 snprintf(name, sizeof(name), "%.255s.%d", base, i);
@@ -56,8 +67,9 @@ int outside_keep(const struct target *t, uint64_t generation, const char *path, 
         if (r < 0)
                 return errtext_set(err, r, "cannot keep '%s/%s': %s", t->venv, path, strerror(-r));
         ui_warning("'%s/%s' was in the way of a package and is now '%s/" ENVIRONMENT_DIR "/" OUTSIDE_KEPT_DIR
-                   "/%llu/%s'",
-                   t->venv, path, t->venv, (unsigned long long)generation, path);
+                   "/%llu/%.*s%s'",
+                   t->venv, path, t->venv, (unsigned long long)generation, (int)(strlen(path) - strlen(base)), path,
+                   name);
         return 0;
 }
 
@@ -78,10 +90,15 @@ int outside_check(const struct target *t, struct errtext *err)
 static int apply(struct outside_run *run)
 {
         cleanup_close int new_fd = -1;
+        struct stat st;
         int r;
 
         (void)dir_remove_tree(run->t->state_fd, OUTSIDE_NEW_DIR); /* of a run that was killed */
         run->new_fd = new_fd = dir_make(run->t->state_fd, OUTSIDE_NEW_DIR, 0700);
+        /* What root gives away by its name must lie where nobody else can exchange it. */
+        if (new_fd >= 0 && (fstat(new_fd, &st) < 0 || st.st_uid != geteuid()))
+                return errtext_set(run->err, -EPERM, "'%s/" ENVIRONMENT_DIR "/" OUTSIDE_NEW_DIR
+                                   "' belongs to another user", run->t->venv);
         if (new_fd < 0)
                 return errtext_set(run->err, new_fd, "cannot make '%s/" ENVIRONMENT_DIR "/" OUTSIDE_NEW_DIR "': %s",
                                    run->t->venv, strerror(-new_fd));

@@ -169,7 +169,7 @@ static int restore_script(const struct target *t, const struct outside_list *lis
                         path = NULL;
                         return errtext_set(err, -ENOMEM, "out of memory");
                 }
-                r = outside_keep(t, list->generation, path, err);
+                r = outside_keep(t, t->environment->generation, path, err);
                 if (r < 0)
                         return r;
         }
@@ -177,7 +177,7 @@ static int restore_script(const struct target *t, const struct outside_list *lis
 }
 
 static int restore_dist(const struct target *t, const struct outside_list *list, int bin, const char *dist_info,
-                        bool *ret_moved, struct errtext *err)
+                        struct errtext *err)
 {
         cleanup_free char *path = NULL;
         int fd, r = 0;
@@ -198,18 +198,28 @@ static int restore_dist(const struct target *t, const struct outside_list *list,
         while (r == 0 && (d = readdir(dir))) {
                 if (d->d_name[0] == '.')
                         continue;
-                *ret_moved = true;
                 r = restore_script(t, list, bin, fd, d->d_name, err);
         }
         closedir(dir);
         return r;
 }
 
+/* Generation 0: to be applied again before the next mount.  Said before the first script moves: a kill in between must
+ * not leave a list that takes the rest for done. */
+static int forget_applied(const struct target *t, struct outside_list *list)
+{
+        if (list->generation == 0 && list->bare.count == 0)
+                return 0;
+        list->generation = 0;
+        while (list->bare.count)
+                free(list->bare.paths[--list->bare.count]);
+        return outside_list_save(t->state_fd, list);
+}
+
 int outside_bare_restore(const struct target *t, struct errtext *err)
 {
         cleanup_outside_list struct outside_list list = { 0 };
         cleanup_close int bin = -1;
-        bool moved = false;
         int r;
 
         if (!t->environment || t->environment->hidden_count == 0)
@@ -218,17 +228,12 @@ int outside_bare_restore(const struct target *t, struct errtext *err)
         if (bin < 0)
                 return errtext_set(err, bin, "cannot open '%s/bin': %s", t->venv, strerror(-bin));
         r = outside_list_load(t->state_fd, &list);
+        if (r == 0)
+                r = forget_applied(t, &list);
+        if (r < 0)
+                return errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
+                                   strerror(-r));
         for (size_t i = 0; r == 0 && i < t->environment->hidden_count; i++)
-                r = restore_dist(t, &list, bin, t->environment->hidden[i], &moved, err);
-        if (r < 0 || !moved)
-                return r;
-
-        /* Generation 0: to be applied again before the next mount. */
-        list.generation = 0;
-        while (list.bare.count)
-                free(list.bare.paths[--list.bare.count]);
-        r = outside_list_save(t->state_fd, &list);
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
-                                   strerror(-r))
-                     : 0;
+                r = restore_dist(t, &list, bin, t->environment->hidden[i], err);
+        return r;
 }

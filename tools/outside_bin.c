@@ -166,7 +166,7 @@ static int clear_name(struct outside_run *run, const char *name, bool remove)
                 return errtext_set(run->err, -ENOMEM, "out of memory");
         }
         if (!outside_is_claimed(run->bin_fd, name, &run->old) && !outside_is_claimed(run->bin_fd, name, &run->next) &&
-            !outside_paths_have(&run->old.links, path))
+            !outside_is_link(run->t, run->bin_fd, name))
                 return outside_keep(run->t, run->now->generation, path, run->err);
         if (remove && unlinkat(run->bin_fd, name, 0) < 0 && errno != ENOENT)
                 return errtext_set(run->err, -errno, "cannot remove '%s/bin/%s': %s", run->t->venv, name,

@@ -21,6 +21,11 @@ struct outside_run {
         struct errtext *err;
 };
 
+/* Opens the folder that holds VENV/PATH, without following a symlink: when root works for another user, a folder that
+ * was looked at may be one the next moment.  *RET_NAME is the last component. */
+int outside_open_parent(const struct target *t, const char *path, const char **ret_name);
+/* Is DIRFD/NAME a symlink into the data folder? */
+bool outside_is_link(const struct target *t, int dirfd, const char *name);
 /* Moves VENV/PATH to .fusepkg/kept/<generation>/PATH, and says so. */
 int outside_keep(const struct target *t, uint64_t generation, const char *path, struct errtext *err);
 /* When root works for another user: gives him DIRFD/NAME, a symlink itself. */

@@ -47,33 +47,32 @@ static int make_target(const struct outside_run *run, const char *path, const ch
         return r < 0 ? r : buf_printf(ret, "%s/" DATA_DIR "/%s", run->t->site_rel, mount_path);
 }
 
-static bool is_our_target(const struct outside_run *run, const char *target)
+static bool is_our_target(const struct target *t, const char *target)
 {
-        size_t n = strlen(run->t->site_rel);
+        size_t n = strlen(t->site_rel);
 
         while (strncmp(target, "../", 3) == 0)
                 target += 3;
-        return strncmp(target, run->t->site_rel, n) == 0 &&
+        return strncmp(target, t->site_rel, n) == 0 &&
                strncmp(target + n, "/" DATA_DIR "/", strlen(DATA_DIR) + 2) == 0;
 }
 
-/* Opens the folder that holds PATH, without following a symlink; *RET_NAME is the last component. */
-static int open_parent(const struct outside_run *run, const char *path, const char **ret_name)
+bool outside_is_link(const struct target *t, int dirfd, const char *name)
 {
-        const char *slash = strrchr(path, '/');
-        cleanup_free char *parent = strndup(path, slash ? (size_t)(slash - path) : 0);
+        char target[PATH_MAX];
+        ssize_t n = readlinkat(dirfd, name, target, sizeof(target) - 1);
 
-        if (!parent)
-                return -ENOMEM;
-        *ret_name = slash ? slash + 1 : path;
-        return file_open_beneath(run->t->venv_fd, *parent ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
+        if (n < 0)
+                return false;
+        target[n] = '\0';
+        return is_our_target(t, target);
 }
 
 /* The link is made under another name and renamed, so that a reader of the old one never sees nothing. */
 static int put_link(struct outside_run *run, const char *path, const char *target)
 {
         const char *name = NULL;
-        cleanup_close int dir = open_parent(run, path, &name);
+        cleanup_close int dir = outside_open_parent(run->t, path, &name);
         static const char temporary[] = ".link"; /* no script has such a name */
 
         if (dir < 0)
@@ -87,14 +86,10 @@ static int put_link(struct outside_run *run, const char *path, const char *targe
 static int remove_link(struct outside_run *run, const char *path)
 {
         const char *name = NULL;
-        cleanup_close int dir = open_parent(run, path, &name);
-        char target[PATH_MAX];
-        ssize_t n = dir < 0 ? -1 : readlinkat(dir, name, target, sizeof(target) - 1);
+        cleanup_close int dir = outside_open_parent(run->t, path, &name);
 
-        if (n < 0)
-                return 0; /* gone, or something else by now */
-        target[n] = '\0';
-        if (is_our_target(run, target) && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+        /* Else it is gone, or something else by now. */
+        if (dir >= 0 && outside_is_link(run->t, dir, name) && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
                 return fail_path(run, -errno, "remove the symlink", path);
         return 0;
 }
@@ -166,7 +161,7 @@ static int link_name(struct outside_run *run, const struct level *level, struct 
                         return outside_paths_add(&run->next.links, path.data) < 0 ? no_memory(run) : 0;
                 if (is_dir && is_sibling(run, path.data, there, &sibling))
                         return descend(run, level, sibling.data, mount_path.data, name);
-                if (!is_our_target(run, there))
+                if (!is_our_target(run->t, there))
                         r = outside_keep(run->t, run->now->generation, path.data, run->err);
         } else if (S_ISDIR(st.st_mode) && is_dir) {
                 return descend(run, level, path.data, mount_path.data, name);
@@ -212,21 +207,26 @@ static int link_level(struct outside_run *run, const struct level *level)
 /* One folder; a symlink of ours in its place gives way (what it carried is linked one level deeper then). */
 static int make_folder(struct outside_run *run, const char *path)
 {
+        const char *name = NULL;
+        cleanup_close int dir = outside_open_parent(run->t, path, &name), made = -1;
         struct stat st;
         int r = 0;
 
-        if (fstatat(run->t->venv_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (dir < 0)
+                return fail_path(run, dir, "make the folder", path);
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
                 if (S_ISDIR(st.st_mode))
                         return outside_paths_have(&run->old.dirs, path) ? outside_paths_add(&run->next.dirs, path) : 0;
                 r = remove_link(run, path);
-                if (r == 0 && fstatat(run->t->venv_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                if (r == 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
                         r = outside_keep(run->t, run->now->generation, path, run->err);
         }
         if (r < 0)
                 return r;
-        if (mkdirat(run->t->venv_fd, path, 0777) < 0)
-                return fail_path(run, -errno, "make the folder", path);
-        outside_give(run->t, run->t->venv_fd, path);
+        made = dir_make(dir, name, 0777);
+        if (made < 0)
+                return fail_path(run, made, "make the folder", path);
+        target_give(run->t, made);
         return outside_paths_add(&run->next.dirs, path) < 0 ? no_memory(run) : 0;
 }
 
@@ -275,6 +275,16 @@ static int link_tree(struct outside_run *run, const char *tree, const char *venv
         return r < 0 ? r : link_level(run, &top);
 }
 
+/* A folder that somebody uses by now stays. */
+static void remove_folder(const struct outside_run *run, const char *path)
+{
+        const char *name = NULL;
+        cleanup_close int dir = outside_open_parent(run->t, path, &name);
+
+        if (dir >= 0)
+                (void)unlinkat(dir, name, AT_REMOVEDIR);
+}
+
 int outside_apply_links(struct outside_run *run)
 {
         cleanup_free char *include = NULL;
@@ -292,9 +302,8 @@ int outside_apply_links(struct outside_run *run)
         for (size_t i = 0; r == 0 && i < run->old.links.count; i++)
                 if (!outside_paths_have(&run->next.links, run->old.links.paths[i]))
                         r = remove_link(run, run->old.links.paths[i]);
-        /* A folder that somebody uses by now stays. */
         for (size_t i = run->old.dirs.count; r == 0 && i-- > 0;)
                 if (!outside_paths_have(&run->next.dirs, run->old.dirs.paths[i]))
-                        (void)unlinkat(run->t->venv_fd, run->old.dirs.paths[i], AT_REMOVEDIR);
+                        remove_folder(run, run->old.dirs.paths[i]);
         return r;
 }

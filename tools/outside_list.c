@@ -168,7 +168,7 @@ static int parse_claim(const char *text, struct outside_list *l)
         r = parse_number(&text, INT64_MAX, &size);
         if (r == 0)
                 r = parse_word(text, &name);
-        if (r == 0 && (strchr(name.data, '/') || name.data[0] == '.'))
+        if (r == 0 && (strchr(name.data, '/') || strcmp(name.data, ".") == 0 || strcmp(name.data, "..") == 0))
                 return -EBADMSG;
         return r < 0 ? r : outside_list_add_claim(l, l->slots[l->slot_count - 1], name.data, size, sha256);
 }
