@@ -78,16 +78,30 @@ static bool is_inside(const char *path)
         }
 }
 
-/* All folders that lead to PATH, which is cut short meanwhile. */
+/* The folder of bytecode in the first LEN bytes of PATH: what lies there is hidden with its source, and no RECORD need
+ * list it. */
+static int add_bytecode(struct dir_rows *rows, const char *path, size_t len)
+{
+        cleanup_buf struct buf folder = { 0 };
+        int r = buf_printf(&folder, "%.*s%s__pycache__", (int)len, path, len ? "/" : "");
+
+        return r < 0 ? r : dir_rows_add(rows, folder.data, 0, 0, 0);
+}
+
+/* All folders that lead to PATH, which is cut short meanwhile, and its bytecode's. */
 static int add_parents(struct dir_rows *rows, char *path)
 {
+        size_t len = 0, end = strlen(path);
         int r = 0;
 
         for (char *slash = strchr(path, '/'); slash && r >= 0; slash = strchr(slash + 1, '/')) {
                 *slash = 0;
                 r = dir_rows_add(rows, path, 0, 0, 0);
+                len = (size_t)(slash - path);
                 *slash = '/';
         }
+        if (r >= 0 && end > 3 && !strcmp(path + end - 3, ".py"))
+                r = add_bytecode(rows, path, len);
         return r;
 }
 

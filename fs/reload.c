@@ -3,7 +3,11 @@
  * The new view is published first; then the kernel is told, from this thread and with no lock held: for each directory that may have changed,
  * each name whose id is another now (or that came or went), then the directory itself, which drops its listing and attributes.  The
  * invalidation of a name waits for look-ups in flight in its directory, so none of them can bring an old answer back.  Directories
- * that the kernel does not know (ENOENT) are passed over with all below them. */
+ * that the kernel does not know (ENOENT) are passed over with all below them: not before the look-ups in flight above them
+ * have ended, which would make them known with what they were (wait_for_lookups).
+ *
+ * A directory that went, or came back, may still be held: by a working directory, with names below it that the kernel believes in or
+ * believes absent.  It is told of those as well. */
 #include "fs/server.h"
 
 #include <stdio.h>
@@ -64,6 +68,19 @@ static void drop_name(const struct change *c, uint64_t dir, struct span name)
         fuse_lowlevel_notify_inval_entry(c->server->se, dir, name.data, name.len);
 }
 
+/* The kernel takes the directory's lock for any name, and those who look up or list in it hold that until their answer has been
+ * taken in.  Nothing has this name. */
+static void wait_for_lookups(const struct change *c, uint64_t dir)
+{
+        drop_name(c, dir, (struct span){ "\001", 1 });
+}
+
+static void change_entry(const struct change *c, const struct view_dirent *e)
+{
+        if (S_ISDIR(e->type))
+                change_dir(c, e->id);
+}
+
 /* Both lists are sorted by cookie. */
 static void change_names(const struct change *c, uint64_t dir, const struct names *a, const struct names *b)
 {
@@ -71,10 +88,13 @@ static void change_names(const struct change *c, uint64_t dir, const struct name
                 int r = i == a->count ? 1 : k == b->count ? -1 : compare_dirents(&a->list[i], &b->list[k]);
 
                 if (r == 0 && a->list[i].id == b->list[k].id) {
-                        if (S_ISDIR(a->list[i].type))
-                                change_dir(c, a->list[i].id);
+                        change_entry(c, &a->list[i]);
                 } else {
                         drop_name(c, dir, r <= 0 ? a->list[i].name : b->list[k].name);
+                        if (r <= 0)
+                                change_entry(c, &a->list[i]);
+                        if (r >= 0)
+                                change_entry(c, &b->list[k]);
                 }
                 i += r <= 0;
                 k += r >= 0;
@@ -90,6 +110,7 @@ static void change_dir(const struct change *c, uint64_t dir)
         /* Nobody holds the directory: then nobody holds what is in it. */
         if (dir != NODE_ROOT && fuse_lowlevel_notify_inval_inode(c->server->se, dir, -1, 0) == -ENOENT)
                 return;
+        wait_for_lookups(c, dir);
         view_readdir(c->old, dir, 0, add_name, &a);
         view_readdir(c->new, dir, 0, add_name, &b);
         change_names(c, dir, &a, &b);

@@ -413,7 +413,26 @@ uint64_t view_parent(const struct view *v, uint64_t dir)
         return slot_id(s, e.parent);
 }
 
+/* Do both hide the same of the base? */
+static bool same_hidden(const struct environment *a, const struct environment *b)
+{
+        if (a->hidden_count != b->hidden_count)
+                return false;
+        for (size_t i = 0; i < a->hidden_count; i++)
+                if (strcmp(a->hidden[i], b->hidden[i]) != 0)
+                        return false;
+        return true;
+}
+
 bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir)
 {
-        return !view_merged(a, dir) && !view_merged(b, dir);
+        const struct view_slot *s, *t;
+
+        if (view_merged(a, dir) || view_merged(b, dir))
+                return false;
+        if (view_is_base(dir))
+                return same_hidden(a->environment, b->environment);
+        s = view_slot_of(a, dir);
+        t = view_slot_of(b, dir);
+        return s && t && s->retired == t->retired;
 }
