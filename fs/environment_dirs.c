@@ -3,6 +3,7 @@
 #include "fs/dir_rows.h"
 #include "fs/view.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -80,17 +81,59 @@ static bool is_mounted(int site_fd)
                marker.st_ino == NODE_MARKER;
 }
 
+static int compare_rows(const void *a, const void *b)
+{
+        return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
+}
+
+static const struct dir_row *old_row(const struct update *u, const char *path)
+{
+        const struct dir_row key = { .path = (char *)path };
+        const struct environment *e = u->old.e;
+
+        return e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
+}
+
+/* A directory of our mount that was given an id of the base: shows it anything of the base, still? */
+static bool shows_base(const struct update *u, const char *path)
+{
+        cleanup_close int fd = openat(u->site_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        bool found = false;
+
+        if (!dir)
+                return false;
+        fd = -1;
+        for (struct dirent *d; !found && (d = readdir(dir)) != NULL;) {
+                cleanup_buf struct buf below = { 0 };
+                const struct dir_row *row;
+
+                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || d->d_ino >> 32)
+                        continue;
+                if (buf_printf(&below, "%s/%s", path, d->d_name) < 0)
+                        break;
+                row = old_row(u, below.data);
+                found = !row || !row->id || shows_base(u, below.data);
+        }
+        closedir(dir);
+        return found;
+}
+
 /* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small
- * ids. */
+ * ids; but one that the base has lost may have kept its id. */
 static bool base_has(const struct update *u, const struct environment *e, const char *path)
 {
+        const struct dir_row *row;
         struct stat st;
 
         if (!path[0])
                 return true;
         if (u->site_fd < 0 || is_hidden(e, path) || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return false;
-        return S_ISDIR(st.st_mode) && (!u->mounted || st.st_ino >> 32 == 0);
+        if (!S_ISDIR(st.st_mode) || (u->mounted && st.st_ino >> 32))
+                return false;
+        row = u->mounted ? old_row(u, path) : NULL;
+        return !row || !row->id || shows_base(u, path);
 }
 
 /* The providers of a tree's own top directory. */
@@ -111,24 +154,32 @@ static int providers_of_tree(const struct side *s, const struct tree *t, struct 
         return 0;
 }
 
-/* The providers of the directory NAME in the one that P provide; u->path is its path already. */
+/* The providers of the directory NAME in the one that P provide; u->path is its path already.  None, when a file that
+ * came later hides it. */
 static int providers_below(const struct update *u, const struct side *s, const struct providers *p, struct span name,
                            struct providers *ret)
 {
+        bool hidden = false;
+
         *ret = (struct providers){ 0 };
         ret->list = calloc(p->count + 1, sizeof(*ret->list));
         if (!ret->list)
                 return -ENOMEM;
+        ret->base = p->base && base_has(u, s->e, u->path.data);
         for (size_t i = 0; i < p->count; i++) {
                 const struct image *img = p->list[i].image;
                 uint32_t entry;
 
-                if (image_lookup(img, p->list[i].entry, name.data, name.len, &entry) < 0 ||
-                    image_entry(img, entry).type != IMAGE_DIR)
+                if (image_lookup(img, p->list[i].entry, name.data, name.len, &entry) < 0)
                         continue;
-                ret->list[ret->count++] = (struct provider){ img, p->list[i].slot, entry };
+                hidden = image_entry(img, entry).type != IMAGE_DIR;
+                if (!hidden)
+                        ret->list[ret->count++] = (struct provider){ img, p->list[i].slot, entry };
         }
-        ret->base = p->base && base_has(u, s->e, u->path.data);
+        if (hidden) {
+                ret->count = 0;
+                ret->base = false;
+        }
         return 0;
 }
 
@@ -143,19 +194,6 @@ static void path_leave(struct buf *path, size_t len)
 {
         path->len = len;
         path->data[len] = 0;
-}
-
-static int compare_rows(const void *a, const void *b)
-{
-        return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
-}
-
-static const struct dir_row *old_row(const struct update *u, const char *path)
-{
-        const struct dir_row key = { .path = (char *)path };
-        const struct environment *e = u->old.e;
-
-        return e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
 }
 
 /* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
@@ -179,34 +217,53 @@ static uint64_t slot_time(const struct environment *e, uint32_t number)
         return 0;
 }
 
-/* Has any of the providers FROM .. TO - 1 that name, as a directory if DIR says so? */
-static bool has_name(const struct providers *p, size_t from, size_t to, struct span name, bool dir)
-{
-        uint32_t entry;
+/* What stands at one name of a directory. */
+struct shown {
+        enum { NOTHING, FOLDER, A_FILE } what;
+        uint32_t slot; /* whose file */
+};
 
-        for (size_t i = from; i < to; i++)
-                if (image_lookup(p->list[i].image, p->list[i].entry, name.data, name.len, &entry) == 0 &&
-                    (!dir || image_entry(p->list[i].image, entry).type == IMAGE_DIR))
-                        return true;
-        return false;
+/* What the first N of P, and the base if E shows it, show as NAME in the directory u->path; as view_merge.c resolves it.
+ * A file of the base is NOTHING here: it never comes or goes by itself. */
+static struct shown shown_as(struct update *u, const struct environment *e, const struct providers *p, size_t n, struct span name)
+{
+        struct shown s = { NOTHING, 0 };
+        size_t len = u->path.len;
+
+        if (p->base && path_enter(&u->path, name) == 0 && base_has(u, e, u->path.data))
+                s.what = FOLDER;
+        path_leave(&u->path, len);
+        for (size_t i = 0; i < n; i++) {
+                uint32_t entry;
+
+                if (image_lookup(p->list[i].image, p->list[i].entry, name.data, name.len, &entry) < 0)
+                        continue;
+                if (image_entry(p->list[i].image, entry).type == IMAGE_DIR)
+                        s = (struct shown){ FOLDER, 0 };
+                else
+                        s = (struct shown){ A_FILE, p->list[i].slot };
+        }
+        return s;
 }
 
-/* Does provider P bring the directory u->path a file, or a folder that none of the first N of BEFORE has, nor the base? */
-static bool brings(struct update *u, const struct provider *p, const struct providers *before, size_t n)
+/* A generation, as far as the slots before one reach. */
+struct state {
+        const struct environment *e;
+        const struct providers *p;
+        size_t n;
+};
+
+/* Is any name of provider P's in the directory u->path shown otherwise in the state TO than in FROM? */
+static bool brings(struct update *u, const struct provider *p, struct state from, struct state to)
 {
         struct image_entry dir = image_entry(p->image, p->entry);
-        size_t len = u->path.len;
 
         for (uint32_t i = 0; i < dir.children; i++) {
                 struct image_entry child = image_entry(p->image, dir.first_child + i);
-                bool in_base = false;
+                struct shown was = shown_as(u, from.e, from.p, from.n, child.name);
+                struct shown is = shown_as(u, to.e, to.p, to.n, child.name);
 
-                if (child.type != IMAGE_DIR)
-                        return true;
-                if (before->base && path_enter(&u->path, child.name) == 0)
-                        in_base = base_has(u, u->old.e, u->path.data);
-                path_leave(&u->path, len);
-                if (!in_base && !has_name(before, 0, n, child.name, true))
+                if (was.what != is.what || was.slot != is.slot)
                         return true;
         }
         return false;
@@ -215,8 +272,10 @@ static bool brings(struct update *u, const struct provider *p, const struct prov
 /* Do slots that come with this commit change the entries of u->path? */
 static bool gains(struct update *u, const struct providers *old, const struct providers *next)
 {
+        struct state from = { u->old.e, old, old->count }, to = { u->next.e, next, next->count };
+
         for (size_t k = 0; k < next->count; k++)
-                if (!has_slot(u->old.e, next->list[k].slot) && brings(u, &next->list[k], old, old->count))
+                if (!has_slot(u->old.e, next->list[k].slot) && brings(u, &next->list[k], from, to))
                         return true;
         return false;
 }
@@ -226,12 +285,19 @@ static uint64_t old_time(struct update *u, const struct providers *old)
 {
         const struct dir_row *row = old_row(u, u->path.data);
         uint64_t time = row ? row->time : 0, as_of = row ? row->as_of : 0;
+        struct state from = { u->old.e, old, 0 }, to = from;
         struct stat st;
 
         for (size_t k = 0; k < old->count; k++) {
                 uint64_t slot = slot_time(u->old.e, old->list[k].slot);
 
-                if (slot > as_of && slot > time && brings(u, &old->list[k], old, k))
+                /* What came with one commit came at once. */
+                if (k == to.n) {
+                        from.n = to.n;
+                        while (to.n < old->count && slot_time(u->old.e, old->list[to.n].slot) == slot)
+                                to.n++;
+                }
+                if (slot > as_of && slot > time && brings(u, &old->list[k], from, to))
                         time = slot;
         }
         if (!row && old->base && fstatat(u->site_fd, u->path.len ? u->path.data : ".", &st, 0) == 0) {
@@ -243,17 +309,33 @@ static uint64_t old_time(struct update *u, const struct providers *old)
         return time;
 }
 
-/* A file of slot NUMBER was to be seen, and is gone now, unless a later slot shows its own. */
-static bool was_seen(const struct providers *old, uint32_t number, struct span name)
+static bool provides(const struct providers *p, uint32_t slot)
 {
-        size_t later = 0;
-
-        while (later < old->count && old->list[later].slot <= number)
-                later++;
-        return !has_name(old, later, old->count, name, false);
+        for (size_t i = 0; i < p->count; i++)
+                if (p->list[i].slot == slot)
+                        return true;
+        return false;
 }
 
-/* One directory of the slot NUMBER that leaves, u->path, and those below it that others have too. */
+static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir, const struct providers *old,
+                        const struct providers *next);
+
+/* The same one level below, at u->path, which both generations show as a folder. */
+static int walk_below(struct update *u, const struct image *img, uint32_t number, const struct image_entry *child,
+                      const struct providers *old, const struct providers *next)
+{
+        struct providers old_below = { 0 }, next_below = { 0 };
+        int r = providers_below(u, &u->old, old, child->name, &old_below);
+
+        r = r < 0 ? r : providers_below(u, &u->next, next, child->name, &next_below);
+        if (r >= 0 && provides(&old_below, number))
+                r = walk_leaving(u, img, number, child->number, &old_below, &next_below);
+        providers_release(&old_below);
+        providers_release(&next_below);
+        return r;
+}
+
+/* One directory of the slot NUMBER that leaves, u->path, and those below it that stay. */
 static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir, const struct providers *old,
                         const struct providers *next)
 {
@@ -265,22 +347,14 @@ static int walk_leaving(struct update *u, const struct image *img, uint32_t numb
 
         for (uint32_t i = 0; i < d.children && r >= 0; i++) {
                 struct image_entry child = image_entry(img, d.first_child + i);
-                struct providers old_below = { 0 }, next_below = { 0 };
+                struct shown was = shown_as(u, u->old.e, old, old->count, child.name);
+                struct shown is = shown_as(u, u->next.e, next, next->count, child.name);
 
-                if (child.type != IMAGE_DIR) {
-                        changed = changed || was_seen(old, number, child.name);
+                changed = changed || was.what != is.what || was.slot != is.slot;
+                if (child.type != IMAGE_DIR || was.what != FOLDER || is.what != FOLDER)
                         continue;
-                }
                 r = path_enter(&u->path, child.name);
-                r = r < 0 ? r : providers_below(u, &u->next, next, child.name, &next_below);
-                if (!r && (next_below.count || next_below.base)) {
-                        r = providers_below(u, &u->old, old, child.name, &old_below);
-                        r = r < 0 ? r : walk_leaving(u, img, number, child.number, &old_below, &next_below);
-                } else {
-                        changed = true;
-                }
-                providers_release(&old_below);
-                providers_release(&next_below);
+                r = r < 0 ? r : walk_below(u, img, number, &child, old, next);
                 path_leave(&u->path, len);
         }
         return r < 0 ? r : dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), changed ? now : old_time(u, old), now);

@@ -201,7 +201,8 @@ static int add_entry(struct merged_dir *d, struct merged_entry e)
 
 static int merge_dir(struct view *v, struct merged_dir *d);
 
-/* What a name's claims come to: the winning file, or the providers of a directory. */
+/* What a name's claims come to: the winning file, or the providers of a directory: all of them, also those before a file that a later
+ * directory hides, so that nothing in it moves when that file leaves. */
 struct resolved {
         const struct claim *file;
         struct provider *providers;
@@ -237,13 +238,26 @@ static int note_conflict(struct view *v, const struct claim *loser, const struct
         return r < 0 ? r : add_conflict(v, path, a, b);
 }
 
-/* A claim changed the directory when it came, if it is a file, or a folder that nobody had before. */
-static void note_time(const struct view *v, struct merged_dir *d, const struct claim *c, bool brings)
+static uint64_t claim_time(const struct view *v, const struct claim *c)
 {
-        uint64_t time = c->order && brings ? v->slots[c->order - 1].time : 0;
+        return c->order ? v->slots[c->order - 1].time : 0;
+}
 
-        if (time > d->as_of && time > d->time)
-                d->time = time;
+/* What came with one commit came at once: it changed the directory if the last of it is a file, or a folder where none was
+ * to be seen before. */
+static void note_times(const struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
+{
+        bool folder = false;
+
+        for (size_t i = 0, next; i < n; i = next) {
+                uint64_t time = claim_time(v, &c[i]);
+
+                for (next = i + 1; next < n && claim_time(v, &c[next]) == time;)
+                        next++;
+                if ((!S_ISDIR(c[next - 1].type) || !folder) && time > d->as_of && time > d->time)
+                        d->time = time;
+                folder = S_ISDIR(c[next - 1].type);
+        }
 }
 
 static int resolve(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path, struct resolved *out)
@@ -251,14 +265,12 @@ static int resolve(struct view *v, struct merged_dir *d, const struct claim *c, 
         const struct claim *last_dir = NULL;
         int r = 0;
 
+        note_times(v, d, c, n);
         for (size_t i = 0; i < n && r == 0; i++) {
-                note_time(v, d, &c[i], !S_ISDIR(c[i].type) || !last_dir);
                 if (!S_ISDIR(c[i].type)) {
                         if (out->file || last_dir)
                                 r = note_conflict(v, out->file ? out->file : last_dir, &c[i], path);
                         out->file = &c[i];
-                        out->count = 0;
-                        out->in_base = false;
                         last_dir = NULL;
                         continue;
                 }
@@ -289,7 +301,7 @@ static int add_dir(struct view *v, struct merged_dir *d)
         return 0;
 }
 
-/* What is known of a directory's time before its entries are looked at; note_time() adds the slots that brought some. */
+/* What is known of a directory's time before its entries are looked at; note_times() adds the slots that brought some. */
 static void first_time(const struct view *v, struct merged_dir *d, const struct dir_row *row)
 {
         struct stat st;

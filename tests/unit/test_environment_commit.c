@@ -365,7 +365,7 @@ static void a_folder_where_another_has_a_file_is_not_shared(void **state)
         e = edit(w);
         environment_remove_slot(e, 1);
         commit(w, e);
-        assert_paths(w, "/");
+        assert_paths(w, "/-");
 }
 
 static void make_bare(struct world *w)
