@@ -1,8 +1,8 @@
 #include "tools/change.h"
 
-#include "store/files.h"
 #include "store/wheel_name.h"
-#include "tools/outside_internal.h"
+#include "tools/outside.h"
+#include "tools/outside_list.h"
 #include "tools/ui.h"
 
 #include <dirent.h>
@@ -44,7 +44,7 @@ void change_release(struct change *c)
                 settle(c);
         /* Notes go, but then only an empty folder: one that a commit has filled, somebody else's too, stays. */
         if (c->made_state && !c->committed && c->t.lock_fd >= 0 && !c->t.environment) {
-                (void)dir_remove_tree(c->t.state_fd, OUTSIDE_BARE_DIR);
+                outside_bare_sweep(&c->t);
                 (void)unlinkat(c->t.venv_fd, ENVIRONMENT_DIR, AT_REMOVEDIR);
         }
         for (size_t i = 0; i < c->line_count; i++) {
@@ -118,8 +118,10 @@ int change_lock(struct change *c, struct errtext *err)
         c->started_ns = ui_now_ns();
         if (r == 0)
                 r = target_check_store(&c->t, c->store, err);
-        if (r == 0)
+        if (r == 0) {
                 sweep(c->t.state_fd);
+                outside_bare_sweep(&c->t);
+        }
         c->unsettled = r == 0;
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);

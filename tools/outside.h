@@ -54,6 +54,8 @@ int outside_apply(const struct target *t, const struct environment *now, struct 
 
 /* Before a commit that hides DIST_INFO: notes which scripts it has, from the rows of its RECORD. */
 int outside_bare_note(const struct target *t, const char *dist_info, struct errtext *err);
+/* Clears what killed commands left of that: notes that no environment came to refer to, temporary files. */
+void outside_bare_sweep(const struct target *t);
 /* Around mounts, with the lock held: outside_bare_hide before mounting (the same as outside_apply),
  * outside_bare_restore after unmounting (and after a mount that failed).  Both are idempotent. */
 int outside_bare_hide(const struct target *t, struct image_pool *pool, struct errtext *err);

@@ -151,6 +151,56 @@ int outside_bare_hide(const struct target *t, struct image_pool *pool, struct er
         return t->environment ? outside_apply(t, t->environment, pool, err) : 0;
 }
 
+static bool is_hidden(const struct environment *e, const char *dist_info)
+{
+        for (size_t i = 0; e && i < e->hidden_count; i++)
+                if (strcmp(e->hidden[i], dist_info) == 0)
+                        return true;
+        return false;
+}
+
+/* Only what we have written goes, and empty folders. */
+static void sweep_dist(const struct target *t, int bare, const char *dist_info)
+{
+        int fd = file_open_beneath(bare, dist_info, O_RDONLY | O_DIRECTORY, 0);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        bool hidden = is_hidden(t->environment, dist_info);
+        const struct dirent *d;
+
+        if (!dir) {
+                if (fd >= 0)
+                        close(fd);
+                return;
+        }
+        while ((d = readdir(dir)))
+                if (strncmp(d->d_name, "names.tmp-", strlen("names.tmp-")) == 0 ||
+                    (!hidden && strcmp(d->d_name, "names") == 0))
+                        (void)unlinkat(fd, d->d_name, 0);
+        if (!hidden) {
+                (void)unlinkat(fd, "bin", AT_REMOVEDIR);
+                (void)unlinkat(bare, dist_info, AT_REMOVEDIR);
+        }
+        closedir(dir);
+}
+
+void outside_bare_sweep(const struct target *t)
+{
+        int fd = file_open_beneath(t->state_fd, OUTSIDE_BARE_DIR, O_RDONLY | O_DIRECTORY, 0);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *d;
+
+        if (!dir) {
+                if (fd >= 0)
+                        close(fd);
+                return;
+        }
+        while ((d = readdir(dir)))
+                if (d->d_name[0] != '.')
+                        sweep_dist(t, fd, d->d_name);
+        closedir(dir);
+        (void)unlinkat(t->state_fd, OUTSIDE_BARE_DIR, AT_REMOVEDIR); /* when it is empty */
+}
+
 /* --- the way back --- */
 
 /* Puts NAME back into bin/, where a script of ours gives way and anything else is kept. */

@@ -275,14 +275,16 @@ static int link_tree(struct outside_run *run, const char *tree, const char *venv
         return r < 0 ? r : link_level(run, &top);
 }
 
-/* A folder that somebody uses by now stays. */
-static void remove_folder(const struct outside_run *run, const char *path)
+/* A folder that somebody uses by now stays; one that cannot be removed is tried again with the next change. */
+static int remove_folder(struct outside_run *run, const char *path)
 {
         const char *name = NULL;
         cleanup_close int dir = outside_open_parent(run->t, path, &name);
+        int r = dir < 0 ? dir : unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 
-        if (dir >= 0)
-                (void)unlinkat(dir, name, AT_REMOVEDIR);
+        if (r == 0 || r == -ENOENT || r == -ENOTEMPTY || r == -EEXIST || r == -ENOTDIR || r == -ELOOP)
+                return 0;
+        return outside_paths_add(&run->next.dirs, path) < 0 ? no_memory(run) : 0;
 }
 
 int outside_apply_links(struct outside_run *run)
@@ -304,6 +306,6 @@ int outside_apply_links(struct outside_run *run)
                         r = remove_link(run, run->old.links.paths[i]);
         for (size_t i = run->old.dirs.count; r == 0 && i-- > 0;)
                 if (!outside_paths_have(&run->next.dirs, run->old.dirs.paths[i]))
-                        remove_folder(run, run->old.dirs.paths[i]);
+                        r = remove_folder(run, run->old.dirs.paths[i]);
         return r;
 }
