@@ -18,7 +18,11 @@
 #include <sys/signalfd.h>
 #include <sys/statfs.h>
 
-enum { FUSE_MAGIC = 0x65735546 };
+enum {
+        FUSE_MAGIC = 0x65735546,
+        SMALL_STACK = 256 << 10,
+        RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
+};
 
 struct arguments {
         const char *site;
@@ -157,21 +161,31 @@ static int load(struct server *s, int site_fd, struct errtext *err)
         return r;
 }
 
-static int start_threads(struct server *s, pthread_t workers[SERVER_THREADS], struct errtext *err)
+static int start_thread(void *(*run)(void *), struct server *s, size_t stack)
 {
         pthread_attr_t attr;
-        pthread_t reloader, prefetcher;
-        int r = 0;
+        pthread_t thread;
+        int r;
 
         pthread_attr_init(&attr);
-        pthread_attr_setstacksize(&attr, 256 * 1024);
-        for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
-                r = -pthread_create(&workers[i], &attr, server_work, s);
-        if (r == 0)
-                r = -pthread_create(&reloader, &attr, reload_thread, s);
-        if (r == 0)
-                r = -pthread_create(&prefetcher, &attr, prefetch_thread, s);
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attr, stack);
+        r = -pthread_create(&thread, &attr, run, s);
         pthread_attr_destroy(&attr);
+        return r;
+}
+
+/* They are never waited for: see main(). */
+static int start_threads(struct server *s, struct errtext *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
+                r = start_thread(server_work, s, SMALL_STACK);
+        if (r == 0)
+                r = start_thread(reload_thread, s, RELOAD_STACK);
+        if (r == 0)
+                r = start_thread(prefetch_thread, s, SMALL_STACK);
         return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
 }
 
@@ -217,7 +231,6 @@ static int block_signals(void)
 static int serve(struct server *s, struct arguments *a, struct errtext *err)
 {
         cleanup_close int signal_fd = block_signals();
-        pthread_t workers[SERVER_THREADS];
         struct prime prime = { -1, -1 };
         int r;
 
@@ -229,7 +242,7 @@ static int serve(struct server *s, struct arguments *a, struct errtext *err)
                 return r;
         r = prime_fork(a->site, fuse_session_fd(s->se), &prime);
         if (r == 0)
-                r = start_threads(s, workers, err);
+                r = start_threads(s, err);
         if (r == 0) {
                 r = prime_run(&prime);
                 if (r < 0)

@@ -27,3 +27,14 @@ def test_the_same_bytes_are_silent(account, new_venv, make_wheel):
     assert "warning" not in venv.fusepkg("add", a, b).err
     venv.fusepkg("remove", "-y", "pkg-a")
     assert read(venv) == "a"
+
+
+def test_folders_as_deep_as_a_path_can_be(account, new_venv, make_wheel):
+    """Shared at every level, under a mount: merging them must not end the mount."""
+    venv = new_venv(account)
+    deep = "a/" * 480
+    for name in ("one", "two", "three"):
+        venv.fusepkg("add", "-q", make_wheel(name, files={f"{deep}{name}.py": f"value = '{name}'\n"}))
+    venv.fusepkg("remove", "-q", "-y", "two")
+    look = "import os, sys; print(*sorted(os.listdir(sys.argv[1])))"
+    assert account.run(["/usr/bin/python3", "-c", look, venv.site / deep]).out.split() == ["one.py", "three.py"]
