@@ -17,6 +17,7 @@
 
 struct ingest_options {
         bool strict;           /* a RECORD that disagrees refuses the wheel, else it is healed with a warning */
+        bool verify;           /* a known wheel's image is verified byte for byte, and made again when it is damaged */
         uint64_t max_unpacked; /* bytes of one wheel; 0: only the rule of archive_check_size() */
         unsigned threads;      /* 0: one for each core that the process may use */
         /* Called from any thread, one call at a time; DONE and TOTAL are unpacked bytes of wheels that had to be worked

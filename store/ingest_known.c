@@ -40,10 +40,13 @@ static bool is_named(const char *base, const struct image_meta *meta)
  * wanted. */
 static int check_settled(struct ingest *g, const uint8_t id[SHA256_SIZE])
 {
+        int sound = g->options->verify ? verify_image(g->store, id) : 0;
         int r;
 
+        if (sound < 0 && sound != -EBADMSG)
+                return sound;
         pthread_mutex_lock(&g->index_lock);
-        r = index_is_settled(g->index, id);
+        r = sound == 0 ? index_is_settled(g->index, id) : 0;
         if (r == 0)
                 r = verify_unsettled(g->store, g->index, id);
         pthread_mutex_unlock(&g->index_lock);

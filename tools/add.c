@@ -178,7 +178,7 @@ static const struct option_spec options[] = {
         { "--find-links", 'f', "DIR", "a folder of wheels to find packages in by name" },
         { "--requirements", 'r', "FILE", "install what a requirements file lists, with exact pins" },
         { "--require-hashes", 0, NULL, "refuse what has no --hash in the requirements file" },
-        { "--reinstall", 0, NULL, "install again what is there already" },
+        { "--reinstall", 0, NULL, "install again what is there already, and mend it in the store" },
         { "--strict", 0, NULL, "refuse wheels whose RECORD is wrong, and packages that claim the same file" },
         { "--max-unpacked", 0, "SIZE", "refuse a wheel that unpacks to more: bytes, or 500M, 2G" },
         { "--ignore-requires-python", 0, NULL, "install what does not want this version of Python, too" },

@@ -147,6 +147,7 @@ static int check_insides(struct plan *p, size_t i, struct errtext *err)
 int plan_ingest(struct plan *p, struct errtext *err)
 {
         const struct ingest_options how = { .strict = p->strict,
+                                            .verify = p->reinstall,
                                             .max_unpacked = p->max_unpacked,
                                             .progress = show_progress };
         size_t n = p->selection->count;

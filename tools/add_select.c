@@ -121,7 +121,7 @@ static int select_wheel(struct selecting *s, char *path, bool direct, const uint
         int r = wheel_name_parse(w.base, &w.name, &why);
 
         if (r < 0)
-                r = errtext_set(s->err, r, "cannot add %.1500s", why.text); /* which begins with its name */
+                r = errtext_set(s->err, r, "%.1500s", why.text); /* which begins with its name */
         else if (s->require_hashes && hash_count == 0)
                 r = errtext_set(s->err, -EKEYREJECTED, "cannot add '%s': hashes are required, and none is given for it",
                                 path);

@@ -274,11 +274,15 @@ static int reject_command(const struct command *const *table, const char *const 
         cleanup_buf struct buf names = { 0 };
 
         if (list_group(table, words[0], &names)) {
+                if (n >= 2 && (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0)) {
+                        printf("Commands: %s; `fusepkg %s COMMAND --help` tells more.\n", names.data, words[0]);
+                        return EXIT_DONE;
+                }
                 if (n < 2)
                         ui_error("`fusepkg %s` needs a command", words[0]);
                 else
                         ui_error("unknown command '%s %s'", words[0], words[1]);
-                ui_hint("there are %s", names.data);
+                ui_hint("there %s %s", strchr(names.data, ',') ? "are" : "is", names.data);
         } else {
                 ui_error("unknown command '%s'", words[0]);
                 ui_hint("`fusepkg help` lists the commands");
@@ -303,7 +307,7 @@ static int help_option(const struct option_spec *s, struct buf *ret)
 
 int command_help(const struct command *c, struct buf *ret)
 {
-        int r = buf_printf(ret, "Usage: fusepkg %s %s\n\n%s.\n", c->name, c->usage, c->summary);
+        int r = buf_printf(ret, "Usage: fusepkg %s%s%s\n\n%s.\n", c->name, c->usage[0] ? " " : "", c->usage, c->summary);
 
         if (r == 0 && c->aliases)
                 r = buf_printf(ret, "Also: %s.\n", c->aliases);
@@ -373,7 +377,7 @@ static int reject_usage(const struct command *c, const struct errtext *err)
 {
         ui_error("%s", err->text);
         if (c->usage)
-                ui_hint("usage: fusepkg %s %s", c->name, c->usage);
+                ui_hint("usage: fusepkg %s%s%s", c->name, c->usage[0] ? " " : "", c->usage);
         else
                 ui_hint("`fusepkg help` lists the commands and options");
         return EXIT_USAGE;

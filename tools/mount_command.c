@@ -46,6 +46,24 @@ static int mount(struct target *t, const struct mount_options *how, struct errte
         return r;
 }
 
+enum { ANSWER_SECONDS = 10 };
+
+/* A switch may have passed it by: its command was killed, or ran in another mount namespace. */
+static int refresh(const struct target *t, const struct mount_info *info, const struct mount_options *how)
+{
+        struct errtext err = { "" };
+
+        ui_say("%s is already mounted", t->venv);
+        if (how->allow_other && !info->allow_other) {
+                ui_error("'%s' is not mounted for other users", t->venv);
+                ui_hint("`fusepkg umount --venv %s` first", t->venv);
+                return EXIT_UNMET;
+        }
+        if (mount_reload_within(t, ANSWER_SECONDS, &err) < 0)
+                ui_warning("%s", err.text);
+        return EXIT_DONE;
+}
+
 static int run(const struct options *o)
 {
         const struct mount_options how = {
@@ -60,10 +78,8 @@ static int run(const struct options *o)
                 ui_error("%s", err.text);
                 return EXIT_UNMET;
         }
-        if (info.state == MOUNT_LIVE) {
-                ui_say("%s is already mounted", t.venv);
-                return EXIT_DONE;
-        }
+        if (info.state == MOUNT_LIVE)
+                return refresh(&t, &info, &how);
         if (mount(&t, &how, &err) < 0) {
                 ui_error("cannot mount '%s': %s", t.venv, err.text);
                 mount_hints(&t);

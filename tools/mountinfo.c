@@ -74,6 +74,20 @@ static bool parse_device(struct span word, dev_t *ret)
         return part == 1 && digits > 0;
 }
 
+static bool has_option(struct span list, const char *option)
+{
+        while (list.len > 0) {
+                const char *comma = memchr(list.data, ',', list.len);
+                size_t len = comma ? (size_t)(comma - list.data) : list.len;
+
+                if (span_is((struct span){ list.data, len }, option))
+                        return true;
+                len += comma != NULL;
+                list = (struct span){ list.data + len, list.len - len };
+        }
+        return false;
+}
+
 /* One line: "36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/root rw": 0, or -EBADMSG. */
 static int parse_line(struct span line, struct buf *ret_point, struct mountinfo *ret)
 {
@@ -93,6 +107,8 @@ static int parse_line(struct span line, struct buf *ret_point, struct mountinfo 
         if (word.len == 0 || !parse_device(fields[2], &info.device))
                 return -EBADMSG;
         snprintf(info.type, sizeof info.type, "%.*s", (int)(word.len < 256 ? word.len : 256), word.data);
+        next_word(&line); /* the source */
+        info.allow_other = has_option(next_word(&line), "allow_other");
         buf_clear(ret_point);
         r = unescape(fields[4], ret_point);
         if (r == 0)

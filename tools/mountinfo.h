@@ -14,6 +14,7 @@
 struct mountinfo {
         dev_t device;
         char type[64]; /* "ext4", "fuse.fusepkg"; cut when longer */
+        bool allow_other; /* FUSE: all users see it */
 };
 
 /* Appends the list. */

@@ -6,10 +6,12 @@
 #include "tools/program.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 enum {
         LOCK_TEXT_MAX = 4096,
@@ -96,6 +98,7 @@ int mount_examine(const char *site, int state_fd, struct mount_info *ret)
                 return r;
         if (r == 0) {
                 info.device = found.device;
+                info.allow_other = found.allow_other;
                 if (strcmp(found.type, MOUNTINFO_TYPE) != 0)
                         info.state = MOUNT_FOREIGN;
                 else
@@ -147,6 +150,19 @@ int mount_detach(const char *site, struct errtext *err)
         return errtext_set(err, -EBUSY, "%s is covered by too many dead mounts", site);
 }
 
+static int reload(const char *site)
+{
+        cleanup_close int fd = open(site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 || ioctl(fd, CONTROL_RELOAD) < 0 ? -errno : 0;
+}
+
+static int cannot_show(const struct target *t, int r, struct errtext *err)
+{
+        return errtext_set(err, r, "the mount at %s cannot show the change: %s (see %s/.fusepkg/log)", t->site,
+                           errno_name(r, (char[128]){ 0 }), t->venv);
+}
+
 int mount_reload(const struct target *t, struct errtext *err)
 {
         struct mount_info info;
@@ -156,10 +172,24 @@ int mount_reload(const struct target *t, struct errtext *err)
                 return errtext_set(err, r, "cannot read the list of mounts: %s", errno_name(r, (char[128]){ 0 }));
         if (info.state != MOUNT_LIVE)
                 return 0;
-        cleanup_close int fd = open(t->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = reload(t->site);
+        return r < 0 ? cannot_show(t, r, err) : 0;
+}
 
-        if (fd < 0 || ioctl(fd, CONTROL_RELOAD) < 0)
-                return errtext_set(err, -errno, "the mount at %s cannot show the change: %s (see %s/.fusepkg/log)",
-                                   t->site, errno_name(-errno, (char[128]){ 0 }), t->venv);
-        return 0;
+/* Who waits for the answer to a FUSE request can only be killed: so a child waits, whom its alarm kills. */
+int mount_reload_within(const struct target *t, unsigned seconds, struct errtext *err)
+{
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+                signal(SIGALRM, SIG_DFL);
+                alarm(seconds);
+                _exit(-reload(t->site) & 0xff);
+        }
+        if (child < 0 || waitpid(child, &status, 0) < 0)
+                return cannot_show(t, -errno, err);
+        if (!WIFEXITED(status))
+                return cannot_show(t, -ETIMEDOUT, err);
+        return WEXITSTATUS(status) ? cannot_show(t, -WEXITSTATUS(status), err) : 0;
 }

@@ -15,6 +15,7 @@ enum mount_state {
 struct mount_info {
         enum mount_state state;
         dev_t device;
+        bool allow_other;    /* all users see it */
         bool locked;         /* a mount process lives and owns the environment, maybe where its mount cannot be seen */
         char host[256];      /* of the lock's owner; "" when unknown, as are the next ones when it is not locked */
         char boot[40];
@@ -47,6 +48,8 @@ int mount_unmount(const char *site, bool lazy, struct errtext *err);
 int mount_detach(const char *site, struct errtext *err);
 /* Tells a live mount to read the environment again and waits until it has; 0 also when nothing is mounted. */
 int mount_reload(const struct target *t, struct errtext *err);
+/* The same for a mount that may not answer (its process may be stopped): -ETIMEDOUT after SECONDS. */
+int mount_reload_within(const struct target *t, unsigned seconds, struct errtext *err);
 
 /* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device
  * at SITE. */

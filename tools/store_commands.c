@@ -158,6 +158,8 @@ static int run_verify(const struct options *o)
                 return EXIT_USAGE;
         if (!option_count(o, "--json") && r == 0)
                 puts("The store is whole");
+        if (r > 0)
+                ui_hint("`fusepkg add --reinstall` mends what these packages have lost, given their wheels");
         return r == 0 ? EXIT_DONE : EXIT_UNMET;
 }
 

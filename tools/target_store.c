@@ -96,6 +96,7 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
 {
         const struct environment *e = t->environment;
         struct store *s = NULL;
+        bool other = e && chosen_store() && strcmp(chosen_store(), e->store_path) != 0;
         int r;
 
         if (!e)
@@ -108,8 +109,8 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
 
                 return errtext_set(err, r, "the packages of '%s' are in the store '%s', and %s: %.800s", t->venv,
                                    e->store_path,
-                                   chosen_store() ? "FUSEPKG_STORE names another one that cannot be opened"
-                                                  : "it cannot be opened",
+                                   other ? "FUSEPKG_STORE names another one that cannot be opened"
+                                         : "it cannot be opened",
                                    why.text);
         }
         if (r == 0)

@@ -11,7 +11,7 @@ static const char sample[] =
         "23 22 0:21 / /proc rw,nosuid shared:5 - proc proc rw\n"
         "24 22 0:40 / /mnt/with\\040blank rw - tmpfs tmpfs rw\n"
         "25 24 0:41 / /mnt/with\\040blank/back\\134slash rw shared:2 master:3 - btrfs /dev/sdb rw\n"
-        "26 22 0:50 / /venv/site-packages ro,nosuid,nodev - fuse.fusepkg fusepkg ro,user_id=0\n"
+        "26 22 0:50 / /venv/site-packages ro,nosuid,nodev - fuse.fusepkg fusepkg ro,user_id=0,allow_other,max_read=4\n"
         "27 22 0:51 / /twice rw - tmpfs a rw\n"
         "28 22 259:7 / /twice rw - xfs b rw\n"
         "29 22 0:52 / /venv/site-packages-other rw - ext4 c rw\n";
@@ -44,6 +44,8 @@ static void a_mount_is_found_by_its_point(void **state)
         (void)state;
         assert_string_equal(at("/venv/site-packages").type, MOUNTINFO_TYPE);
         assert_true(at("/venv/site-packages").device == makedev(0, 50));
+        assert_true(at("/venv/site-packages").allow_other);
+        assert_false(at("/venv/site-packages-other").allow_other);
         expect_none(sample, "/venv");
         expect_none(sample, "/venv/site-packages/pkg");
         expect_none(sample, "/venv/site-package");

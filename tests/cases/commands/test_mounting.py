@@ -34,6 +34,24 @@ def test_mounting_twice_is_done_already(venv):
     assert worker(venv) == pid
 
 
+def test_mounting_again_shows_what_the_mount_has_missed(root, new_venv, make_wheel):
+    """The command that added it ran in a namespace where it could not see the mount."""
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("demo"))
+    late = make_wheel("late", files={"late.py": ""})
+    root.run(["unshare", "-m", "sh", "-c", f"umount {venv.site} && ! fusepkg add --venv {venv} {late}"])
+    venv.run_python("import late", status=1)
+    venv.fusepkg("mount")
+    venv.run_python("import late")
+
+
+def test_mounting_again_does_not_pretend_to_let_others_see_it(user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    assert "umount" in venv.fusepkg("mount", "--allow-other", status=1).err
+    assert venv.is_mounted
+
+
 def test_umount_of_what_is_not_mounted_is_done_already(account, new_venv, venv):
     assert "not mounted" in venv.fusepkg("umount").err
     fresh = new_venv(account)

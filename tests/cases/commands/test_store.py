@@ -71,3 +71,20 @@ def test_wrong_usage(account):
     account.fusepkg("store", status=2)
     account.fusepkg("store", "shrink", status=2)
     account.fusepkg("store", "path", "extra", status=2)
+
+
+@pytest.mark.parametrize("group", ["store", "debug"])
+def test_help_of_a_group_names_its_commands(account, group):
+    assert f"`fusepkg {group} " in account.fusepkg(group, "--help").out
+    assert f"`fusepkg {group} " in account.fusepkg(group, status=2).err
+
+
+def test_a_recorded_store_that_is_gone_is_not_called_another_one(account, new_venv, make_wheel, folder):
+    venv = new_venv(account)
+    wheel = make_wheel("demo")
+    venv.fusepkg("add", "--no-mount", wheel)
+    store = account.fusepkg("store", "path").out.strip()
+    os.rename(store, store + ".away")
+    said = venv.fusepkg("add", "--no-mount", make_wheel("other"), env={"FUSEPKG_STORE": store}, status=1).err
+    assert store in said and "another" not in said
+    os.rename(store + ".away", store)

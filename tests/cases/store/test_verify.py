@@ -83,6 +83,18 @@ def test_a_flipped_byte_of_an_image_is_named_with_its_package(filled, part):
     assert filled.verify(1) == {(str(image.relative_to(filled.store)), "corrupt"): ["small==3.0"]}
 
 
+@pytest.mark.parametrize("part", ["block", "object"])
+def test_flipped_contents_are_healed_by_installing_again(filled, part):
+    if part == "block":
+        flip(filled.image(b"small-3.0.dist-info\0"), 300)
+    else:
+        flip(filled.object, 5)
+    filled.verify(1)
+    assert "--reinstall" in filled.venv.account.fusepkg("store", "verify", status=1).err
+    filled.venv.fusepkg("add", "--no-mount", "--reinstall", *filled.wheels)
+    assert filled.verify(0) == {}
+
+
 @pytest.mark.parametrize("left", [0, 100, 256, -1])
 def test_a_truncated_image_is_named_and_adding_brings_it_back(filled, left):
     image = filled.image(b"small-3.0.dist-info\0")
