@@ -187,13 +187,14 @@ static int commit_environment(struct change *c, struct errtext *err)
 {
         const struct image_source images = { image_pool_source, c->pool };
         cleanup_close int site = openat(c->t.venv_fd, c->t.site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct errtext why = { "out of memory" };
         int r;
 
         if (site < 0)
                 return errtext_set(err, -errno, "cannot open '%s': %s", c->t.site, strerror(errno));
-        r = environment_commit(c->t.state_fd, c->t.environment, c->next, &images, site, err);
+        r = environment_commit(c->t.state_fd, c->t.environment, c->next, &images, site, &why);
         if (r < 0)
-                return r;
+                return errtext_set(err, r, "cannot change '%s': %.1000s", c->t.venv, why.text);
         environment_free(c->t.environment);
         c->t.environment = steal_ptr(c->next);
         c->committed = true;
@@ -283,8 +284,13 @@ int change_commit(struct change *c, struct errtext *err)
         r = outside_apply(&c->t, c->t.environment, c->pool, err);
         say_result(c, planned_ns, ui_now_ns() - c->started_ns);
         target_give_state(&c->t);
-        if (r < 0)
+        if (r < 0) {
+                struct errtext ignored;
+
+                /* It is installed all the same: a mount that is there shows it. */
+                (void)change_show(c, false, NULL, &ignored);
                 return r;
+        }
         r = lease(c);
         if (r < 0)
                 ui_warning("the store could not note that '%s' uses it: %s", c->t.venv, errno_name(r, text));

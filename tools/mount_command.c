@@ -23,12 +23,12 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         return 0;
 }
 
-/* Scripts of bare distributions that the mount will hide go first, and come back when it fails. */
-static int mount(struct target *t, const struct mount_options *how, struct errtext *err)
+/* What a killed command left undone outside of site-packages is done; scripts of bare distributions that the mount hides
+ * go. */
+static int complete(struct target *t, struct errtext *err)
 {
         struct image_pool *pool = NULL;
         struct store *store = NULL;
-        struct errtext ignored;
         int r = target_store(t, STORE_READ, &store, err);
 
         if (r == 0 && image_pool_new(store, &pool) < 0)
@@ -37,10 +37,18 @@ static int mount(struct target *t, const struct mount_options *how, struct errte
                 r = outside_bare_hide(t, pool, err);
         image_pool_free(pool);
         store_close(store);
-        if (r < 0)
-                return r;
         target_give_state(t);
-        r = mount_start(t, how, err);
+        return r;
+}
+
+/* The scripts come back when mounting fails. */
+static int mount(struct target *t, const struct mount_options *how, struct errtext *err)
+{
+        struct errtext ignored;
+        int r = complete(t, err);
+
+        if (r == 0)
+                r = mount_start(t, how, err);
         if (r < 0)
                 outside_bare_restore(t, &ignored);
         return r;
@@ -49,7 +57,7 @@ static int mount(struct target *t, const struct mount_options *how, struct errte
 enum { ANSWER_SECONDS = 10 };
 
 /* A switch may have passed it by: its command was killed, or ran in another mount namespace. */
-static int refresh(const struct target *t, const struct mount_info *info, const struct mount_options *how)
+static int refresh(struct target *t, const struct mount_info *info, const struct mount_options *how)
 {
         struct errtext err = { "" };
 
@@ -59,7 +67,7 @@ static int refresh(const struct target *t, const struct mount_info *info, const 
                 ui_hint("`fusepkg umount --venv %s` first", t->venv);
                 return EXIT_UNMET;
         }
-        if (mount_reload_within(t, ANSWER_SECONDS, &err) < 0)
+        if (complete(t, &err) < 0 || mount_reload_within(t, ANSWER_SECONDS, &err) < 0)
                 ui_warning("%s", err.text);
         return EXIT_DONE;
 }

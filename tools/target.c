@@ -337,13 +337,20 @@ int target_lock(struct target *t, struct errtext *err)
         cleanup_close int fd = openat(t->venv_fd, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
         int r;
 
+        /* umount must go on working when a disk has become read-only. */
+        if (fd < 0 && errno == EROFS) {
+                fd = openat(t->venv_fd, ".lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+                if (fd < 0)
+                        errno = EROFS;
+        }
         if (fd < 0)
                 return errtext_set(err, -errno, "cannot lock '%s/.lock': %s", t->venv, strerror(errno));
         target_give(t, fd);
         r = take_lock(t, fd, err);
         if (r < 0)
                 return r;
-        if (mkdirat(t->venv_fd, ENVIRONMENT_DIR, 0777) < 0 && errno != EEXIST)
+        if (mkdirat(t->venv_fd, ENVIRONMENT_DIR, 0777) < 0 && errno != EEXIST &&
+            (errno != EROFS || t->state_fd < 0))
                 return errtext_set(err, -errno, "cannot make '%s/" ENVIRONMENT_DIR "': %s", t->venv, strerror(errno));
         t->lock_fd = steal_fd(&fd);
 
