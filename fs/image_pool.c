@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* An open file of the store.  `users` counts the threads that read through it now; only unused ones are closed. */
 struct pool_fd {
@@ -11,6 +12,11 @@ struct pool_fd {
         int fd; /* -1: free */
         unsigned users;
         uint64_t used;
+};
+
+struct pool_image {
+        struct image *image;
+        ino_t file;
 };
 
 struct pool_block {
@@ -25,7 +31,7 @@ struct pool_block {
 struct image_pool {
         const struct store *store;
         pthread_mutex_t lock;
-        struct image **images; /* guarded by lock, as all below */
+        struct pool_image *images; /* guarded by lock, as all below; a file that was made again has an entry of its own */
         size_t count;
         size_t cap;
         uint64_t clock;
@@ -57,7 +63,7 @@ void image_pool_free(struct image_pool *p)
         for (size_t i = 0; i < POOL_BLOCKS; i++)
                 free(p->blocks[i].data);
         for (size_t i = 0; i < p->count; i++)
-                image_close(p->images[i]);
+                image_close(p->images[i].image);
         free(p->images);
         pthread_mutex_destroy(&p->lock);
         free(p);
@@ -68,25 +74,30 @@ const struct store *image_pool_store(const struct image_pool *p)
         return p->store;
 }
 
-static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE])
+/* FILE: the inode number that it was loaded from; 0: any. */
+static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE], ino_t file)
 {
         for (size_t i = 0; i < p->count; i++)
-                if (memcmp(image_id(p->images[i]), id, SHA256_SIZE) == 0)
-                        return p->images[i];
+                if (memcmp(image_id(p->images[i].image), id, SHA256_SIZE) == 0 &&
+                    (file == 0 || p->images[i].file == file))
+                        return p->images[i].image;
         return NULL;
 }
 
-static int load_image(const struct store *s, const uint8_t id[SHA256_SIZE], struct image **ret, struct errtext *err)
+static int load_image(const struct store *s, const uint8_t id[SHA256_SIZE], struct pool_image *ret, struct errtext *err)
 {
         char name[80], why[128];
         struct errtext detail = { "" };
         struct image *img = NULL;
         cleanup_close int fd = store_open_image_file(s, id);
+        struct stat st;
         int r;
 
         store_image_name(id, name);
-        if (fd < 0)
-                return errtext_set(err, fd, "cannot open %s/%s: %s", s->path, name, errno_name(fd, why));
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                r = fd < 0 ? fd : -errno;
+                return errtext_set(err, r, "cannot open %s/%s: %s", s->path, name, errno_name(r, why));
+        }
         r = image_open(fd, &img, &detail);
         if (r < 0)
                 return errtext_set(err, r, "%s/%s: %s", s->path, name, detail.text);
@@ -94,32 +105,21 @@ static int load_image(const struct store *s, const uint8_t id[SHA256_SIZE], stru
                 image_close(img);
                 return errtext_set(err, -EBADMSG, "%s/%s is another image than its name says", s->path, name);
         }
-        *ret = img;
+        *ret = (struct pool_image){ img, st.st_ino };
         return 0;
 }
 
-int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct image **ret, struct errtext *err)
+/* Takes LOADED over, which another thread may have loaded meanwhile. */
+static int keep_image(struct image_pool *p, struct pool_image loaded, const struct image **ret)
 {
-        struct image *loaded = NULL;
         const struct image *img;
         int r = 0;
 
         pthread_mutex_lock(&p->lock);
-        img = find_image(p, id);
-        pthread_mutex_unlock(&p->lock);
-        if (img) {
-                *ret = img;
-                return 0;
-        }
-        r = load_image(p->store, id, &loaded, err);
-        if (r < 0)
-                return r;
-
-        pthread_mutex_lock(&p->lock);
-        img = find_image(p, id);
+        img = find_image(p, image_id(loaded.image), loaded.file);
         if (!img && p->count == p->cap) {
                 size_t cap = p->cap ? 2 * p->cap : 64;
-                struct image **more = realloc(p->images, cap * sizeof(*more));
+                struct pool_image *more = reallocarray(p->images, cap, sizeof(*more));
 
                 if (more) {
                         p->images = more;
@@ -128,14 +128,53 @@ int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const st
                         r = -ENOMEM;
                 }
         }
-        if (!img && r == 0)
-                img = p->images[p->count++] = steal_ptr(loaded);
+        if (!img && r == 0) {
+                p->images[p->count++] = loaded;
+                img = steal_ptr(loaded.image);
+        }
         pthread_mutex_unlock(&p->lock);
-        image_close(loaded);
+        image_close(loaded.image);
+        if (r == 0)
+                *ret = img;
+        return r;
+}
+
+int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct image **ret, struct errtext *err)
+{
+        struct pool_image loaded;
+        const struct image *img;
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        img = find_image(p, id, 0);
+        pthread_mutex_unlock(&p->lock);
+        if (img) {
+                *ret = img;
+                return 0;
+        }
+        r = load_image(p->store, id, &loaded, err);
         if (r < 0)
-                return errtext_set(err, r, "out of memory");
-        *ret = img;
-        return 0;
+                return r;
+        r = keep_image(p, loaded, ret);
+        return r < 0 ? errtext_set(err, r, "out of memory") : 0;
+}
+
+/* A damaged image may have been made again since it was loaded: with the same tree, but other places of its blocks. */
+static const struct image *made_again(struct image_pool *p, const struct image *img)
+{
+        cleanup_close int fd = store_open_image_file(p->store, image_id(img));
+        const struct image *current;
+        struct pool_image loaded;
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return NULL;
+        pthread_mutex_lock(&p->lock);
+        current = find_image(p, image_id(img), st.st_ino);
+        pthread_mutex_unlock(&p->lock);
+        if (!current && (load_image(p->store, image_id(img), &loaded, NULL) < 0 || keep_image(p, loaded, &current) < 0))
+                return NULL;
+        return current == img ? NULL : current;
 }
 
 int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, void *user)
@@ -362,8 +401,8 @@ static ssize_t read_object(struct image_pool *p, const struct image *img, const 
         return n;
 }
 
-ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
-                        struct errtext *err)
+static ssize_t read_entry(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len,
+                          uint64_t offset, struct errtext *err)
 {
         struct image_entry e = image_entry(img, entry);
 
@@ -378,7 +417,21 @@ ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t 
         return read_object(p, img, &e, data, len, offset, err);
 }
 
-int image_pool_record(struct image_pool *p, const struct image *img, struct buf *ret, struct errtext *err)
+ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
+                        struct errtext *err)
+{
+        ssize_t n = read_entry(p, img, entry, data, len, offset, err);
+
+        if (n == -EIO) {
+                const struct image *again = made_again(p, img);
+
+                /* The descriptor of a damaged object has been forgotten: what is there now is tried as well. */
+                n = read_entry(p, again ? again : img, entry, data, len, offset, err);
+        }
+        return n;
+}
+
+static int read_record(struct image_pool *p, const struct image *img, struct buf *ret, struct errtext *err)
 {
         struct pool_fd *hold = NULL;
         int fd = borrow_fd(p, image_id(img), true, &hold), r;
@@ -395,4 +448,12 @@ int image_pool_record(struct image_pool *p, const struct image *img, struct buf 
         }
         release_fd(p, fd, hold);
         return 0;
+}
+
+int image_pool_record(struct image_pool *p, const struct image *img, struct buf *ret, struct errtext *err)
+{
+        int r = read_record(p, img, ret, err);
+        const struct image *again = r == -EIO ? made_again(p, img) : NULL;
+
+        return again ? read_record(p, again, ret, err) : r;
 }

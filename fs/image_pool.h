@@ -1,6 +1,7 @@
 /* image_pool.h: the images that a process works with, and reading what they hold.
  *
- * An image is loaded once and stays until the pool goes.  Descriptors and unpacked blocks are bounded caches: a tree has more
+ * An image is loaded once and stays until the pool goes; one that was damaged and is made again is found when a read has
+ * failed.  Descriptors and unpacked blocks are bounded caches: a tree has more
  * files than RLIMIT_NOFILE (1,024 for most users) allows.
  *
  * Threads: everything may be called from any thread; one mutex guards the tables and is never held while a file is read. */

@@ -108,3 +108,19 @@ def test_damage_while_it_is_mounted_is_found_at_the_next_read(account, venv):
     damage_object(account, "flipped")
     assert read(venv, "demo/big.bin", BIG) == "error 5"
     assert read(venv, "demo/small.bin", SMALL) == "right"
+
+
+def test_what_is_mended_is_read_right_without_a_new_mount(account, new_venv, make_wheel):
+    """The image is made again with its blocks in other places, as several threads write them."""
+    venv = new_venv(account)
+    files = {f"many/{i}.bin": os.urandom(30_000) for i in range(60)} | {"many/big.bin": BIG}
+    wheel = make_wheel("many", files=files)
+    venv.fusepkg("add", wheel)
+    flip(the_only(account.store / "images"), 256 + 10_000)
+    damage_object(account, "flipped")
+    assert {read(venv, path, data) for path, data in files.items()} == {"right", "error 5"}
+    for _ in range(4):
+        venv.fusepkg("add", "--reinstall", "--no-mount", wheel)
+        assert {read(venv, path, data) for path, data in files.items()} == {"right"}
+        account.fusepkg("store", "verify")
+        flip(the_only(account.store / "images"), 256 + 10_000)
