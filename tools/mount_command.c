@@ -23,8 +23,8 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         return 0;
 }
 
-/* What a killed command left undone outside of site-packages is done; scripts of bare distributions that the mount hides
- * go. */
+/* What a killed command left undone outside of site-packages is done; scripts of bare distributions that the mount
+ * hides go. */
 static int complete(struct target *t, struct errtext *err)
 {
         struct image_pool *pool = NULL;

@@ -261,10 +261,25 @@ static int detach_dead(const struct target *t, struct errtext *err)
         return r;
 }
 
+/* In another user's venv, lib may be a symlink to anywhere: root mounts over nothing that is not that user's. */
+static int check_site_owner(const struct target *t, struct errtext *err)
+{
+        struct stat st;
+
+        if (fstatat(t->venv_fd, t->site_rel, &st, 0) < 0)
+                return 0; /* a dead mount, or it shows when it is used */
+        if (st.st_uid == t->owner)
+                return 0;
+        return errtext_set(err, -EPERM, "'%s' belongs to another user (%u) than the virtual environment (%u)", t->site,
+                           st.st_uid, t->owner);
+}
+
 static int check_owner(const struct options *o, const struct target *t, bool searched, struct errtext *err)
 {
-        if (t->owner == geteuid() || (geteuid() == 0 && option_count(o, "--allow-root")))
+        if (t->owner == geteuid())
                 return 0;
+        if (geteuid() == 0 && option_count(o, "--allow-root"))
+                return check_site_owner(t, err);
         if (geteuid() == 0)
                 return errtext_set(err, -EPERM,
                                    "'%s' belongs to another user (%u): root works on it only with --allow-root",

@@ -81,3 +81,21 @@ def test_what_is_in_the_place_of_generated_files_is_not_opened(venv, make_wheel,
         venv.fusepkg("add", "--no-mount", demo(make_wheel, version))
     assert (folder / "precious").read_text() == "precious"
     assert stat.S_ISREG((venv.state / "generated.2").lstat().st_mode)
+
+
+def test_root_mounts_over_nothing_but_what_is_the_users(root, user, new_venv, make_wheel, folder):
+    """His venv's lib/python3.X is a symlink to a folder of root's."""
+    venv = new_venv(user)
+    place = folder / "system"
+    (place / "site-packages").mkdir(parents=True)
+    inside = venv.site.parent
+    inside.rename(folder / "away")
+    inside.symlink_to(place)
+    said = root.fusepkg("add", "--allow-root", "--venv", venv.path, demo(make_wheel), status=1).err
+    assert "belongs to another user" in said
+    assert os.listdir(place / "site-packages") == [] and not venv.state.exists()
+    inside.unlink()
+    (folder / "away").rename(inside)
+    root.fusepkg("add", "--allow-root", "--venv", venv.path, demo(make_wheel))
+    assert venv.state.stat().st_uid == user.uid and (venv.bin / "tool").stat().st_uid == user.uid
+    root.fusepkg("umount", "--allow-root", "--venv", venv.path)
