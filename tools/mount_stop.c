@@ -3,11 +3,14 @@
 #include "store/buf.h"
 #include "tools/ui.h"
 
+#include <poll.h>
+#include <sys/pidfd.h>
 #include <time.h>
 
 enum {
         WAIT_STEP_MS = 5,
         WAIT_MAX_MS = 10 * 1000, /* for the mount's process to finish what it does and let go of its lock */
+        EXIT_MAX_MS = 1000,      /* and then to close its files: until then the venv's own file system cannot be unmounted */
 };
 
 static void sleep_ms(long ms)
@@ -27,7 +30,7 @@ static int say_busy(const struct target *t, dev_t device, struct errtext *err)
 /* An unmounted environment is one that can be mounted again at once: its lock must be free.  It stays taken while
  * another mount namespace (a container that was started meanwhile) has a copy of the mount, over which we have no
  * power. */
-static int wait_until_released(const struct target *t, struct errtext *err)
+static int wait_until_released(const struct target *t, int process, struct errtext *err)
 {
         struct mount_info info;
 
@@ -37,8 +40,11 @@ static int wait_until_released(const struct target *t, struct errtext *err)
                 if (r < 0)
                         return errtext_set(err, r, "cannot tell whether the mount has ended: %s",
                                            errno_name(r, (char[128]){ 0 }));
-                if (!info.locked)
+                if (!info.locked) {
+                        if (process >= 0)
+                                poll(&(struct pollfd){ .fd = process, .events = POLLIN }, 1, EXIT_MAX_MS);
                         return 0;
+                }
                 if (waited >= WAIT_MAX_MS)
                         break;
                 sleep_ms(WAIT_STEP_MS);
@@ -70,9 +76,11 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
         case MOUNT_LIVE:
                 break;
         }
+        cleanup_close int process = info.locked && info.pid > 0 ? pidfd_open(info.pid, 0) : -1;
+
         r = mount_unmount(t->site, lazy, err);
         if (r == -EBUSY)
                 return say_busy(t, info.device, err);
         /* After a lazy one the process stays for those who still use it. */
-        return r < 0 || lazy ? r : wait_until_released(t, err);
+        return r < 0 || lazy ? r : wait_until_released(t, process, err);
 }

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import guard
+from support.venvs import make_venv
 
 
 @pytest.fixture
@@ -130,6 +131,18 @@ def test_umount_returns_when_it_can_be_mounted_again(venv):
     for _ in range(10):
         venv.fusepkg("mount")
         venv.fusepkg("umount")
+
+
+def test_umount_returns_when_the_venvs_own_file_system_can_be_unmounted(root, new_venv, make_wheel, folder):
+    disk = folder / "disk"
+    disk.mkdir()
+    wheel = make_wheel("demo")
+    for i in range(10):
+        root.run(["mount", "-t", "tmpfs", "none", disk])
+        venv = make_venv(root, disk / "venv")
+        venv.fusepkg("add", wheel)
+        venv.fusepkg("umount")
+        root.run(["umount", disk])
 
 
 def test_a_copy_in_another_namespace_is_no_obstacle_to_umount(root, new_venv, make_wheel):
