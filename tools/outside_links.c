@@ -275,16 +275,43 @@ static int link_tree(struct outside_run *run, const char *tree, const char *venv
         return r < 0 ? r : link_level(run, &top);
 }
 
-/* A folder that somebody uses by now stays; one that cannot be removed is tried again with the next change. */
-static int remove_folder(struct outside_run *run, const char *path)
+/* False: it is to be tried again.  A folder that somebody uses by now stays. */
+static bool remove_folder(const struct outside_run *run, const char *path)
 {
         const char *name = NULL;
         cleanup_close int dir = outside_open_parent(run->t, path, &name);
         int r = dir < 0 ? dir : unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 
-        if (r == 0 || r == -ENOENT || r == -ENOTEMPTY || r == -EEXIST || r == -ENOTDIR || r == -ELOOP)
-                return 0;
-        return outside_paths_add(&run->next.dirs, path) < 0 ? no_memory(run) : 0;
+        return r == 0 || r == -ENOENT || r == -ENOTEMPTY || r == -EEXIST || r == -ENOTDIR || r == -ELOOP;
+}
+
+static bool is_above(const char *path, const char *below)
+{
+        size_t n = strlen(path);
+
+        return strncmp(path, below, n) == 0 && below[n] == '/';
+}
+
+/* The folders that we made and need no more, the deepest first.  One that cannot be removed stays listed, and so do
+ * those above it: the next change tries again. */
+static int remove_folders(struct outside_run *run)
+{
+        const struct outside_paths *dirs = &run->old.dirs;
+        cleanup_free bool *left = calloc(dirs->count + 1, sizeof(*left));
+        int r = 0;
+
+        if (!left)
+                return no_memory(run);
+        for (size_t i = dirs->count; i-- > 0;)
+                if (!outside_paths_have(&run->next.dirs, dirs->paths[i])) {
+                        left[i] = !remove_folder(run, dirs->paths[i]);
+                        for (size_t k = i + 1; k < dirs->count; k++)
+                                left[i] = left[i] || (left[k] && is_above(dirs->paths[i], dirs->paths[k]));
+                }
+        for (size_t i = 0; r == 0 && i < dirs->count; i++)
+                if (left[i])
+                        r = outside_paths_add(&run->next.dirs, dirs->paths[i]);
+        return r < 0 ? no_memory(run) : 0;
 }
 
 int outside_apply_links(struct outside_run *run)
@@ -304,8 +331,5 @@ int outside_apply_links(struct outside_run *run)
         for (size_t i = 0; r == 0 && i < run->old.links.count; i++)
                 if (!outside_paths_have(&run->next.links, run->old.links.paths[i]))
                         r = remove_link(run, run->old.links.paths[i]);
-        for (size_t i = run->old.dirs.count; r == 0 && i-- > 0;)
-                if (!outside_paths_have(&run->next.dirs, run->old.dirs.paths[i]))
-                        r = remove_folder(run, run->old.dirs.paths[i]);
-        return r;
+        return r < 0 ? r : remove_folders(run);
 }
