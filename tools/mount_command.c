@@ -9,7 +9,8 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
 {
         int r = target_open(o, t, err);
 
-        if (r == 0)
+        /* Where fusepkg has never been no state is made. */
+        if (r == 0 && t->state_fd >= 0)
                 r = target_lock(t, err);
         if (r < 0)
                 return r;

@@ -64,6 +64,7 @@ def test_a_venv_without_anything_of_ours_has_nothing_to_mount(account, new_venv)
     fresh = new_venv(account)
     assert "nothing" in fresh.fusepkg("mount", status=1).err
     assert not fresh.is_mounted
+    assert not fresh.state.exists()
 
 
 def test_a_second_owner_is_refused_by_name(root, new_venv, make_wheel):
