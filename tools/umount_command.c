@@ -5,6 +5,52 @@
 #include "tools/target.h"
 #include "tools/ui.h"
 
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What `rm -rf` leaves of a mounted venv is its mount, in folders that have nothing else.  -ENOENT: it is not that. */
+static int unmount_remains(const char *venv, bool lazy, bool *ret_was, struct errtext *err)
+{
+        cleanup_free char *real = realpath(venv, NULL), *lib = NULL;
+        const struct dirent *d;
+        int r = -ENOENT;
+        DIR *dir;
+
+        if (!real || asprintf(&lib, "%s/lib", real) < 0)
+                return -ENOENT;
+        dir = opendir(lib);
+        while (dir && r == -ENOENT && (d = readdir(dir))) {
+                cleanup_free char *site = NULL;
+                struct mount_info info;
+
+                if (strncmp(d->d_name, "python", 6) != 0 || asprintf(&site, "%s/%s/site-packages", lib, d->d_name) < 0)
+                        continue;
+                if (mount_examine(site, -1, &info) < 0 || (info.state != MOUNT_LIVE && info.state != MOUNT_DEAD))
+                        continue;
+                r = mount_unmount(site, lazy || info.state == MOUNT_DEAD, err);
+                *ret_was = true;
+                if (r == 0)
+                        ui_say("Unmounted %s", site);
+                else if (r == -EBUSY)
+                        errtext_set(err, r, "%s is in use", site);
+        }
+        if (dir)
+                closedir(dir);
+        return r;
+}
+
+static const char *venv_named(const struct options *o)
+{
+        const char *name = option_value(o, "--venv");
+
+        if (!name)
+                name = option_value(o, "--python");
+        if (!name)
+                name = getenv("VIRTUAL_ENV");
+        return name && *name ? name : ".venv";
+}
+
 static int unmount(const struct options *o, struct target *t, bool *ret_was, struct errtext *err)
 {
         struct mount_info info = { 0 };
@@ -31,8 +77,15 @@ static int run(const struct options *o)
         cleanup_target struct target t = TARGET_INIT;
         struct errtext err = { "" };
         bool was = false;
-        int r = unmount(o, &t, &was, &err);
+        int r = unmount(o, &t, &was, &err), q;
 
+        if (r < 0 && !t.environment) {
+                q = unmount_remains(venv_named(o), option_count(o, "--lazy") > 0, &was, &err);
+                if (q == 0)
+                        return EXIT_DONE;
+                if (q != -ENOENT)
+                        r = q;
+        }
         if (r < 0) {
                 ui_error("%s", err.text);
                 if (r == -EBUSY && !option_count(o, "--lazy"))

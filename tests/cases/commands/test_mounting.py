@@ -53,6 +53,27 @@ def test_mounting_again_does_not_pretend_to_let_others_see_it(user, new_venv, ma
     assert venv.is_mounted
 
 
+def test_umount_takes_away_what_rm_has_left(account, venv):
+    venv.fusepkg("mount")
+    pid = worker(venv)
+    account.run(["rm", "-rf", venv], status=1)
+    assert venv.is_mounted and not (venv.path / "pyvenv.cfg").exists()
+    code = f"import os; os.chdir({str(venv.site)!r}); print('ready', flush=True); import time; time.sleep(600)"
+    holder = account.start(["/usr/bin/python3", "-ISc", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        assert "in use" in venv.fusepkg("umount", status=1).err
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    venv.fusepkg("umount")
+    assert not venv.is_mounted
+    account.run(["rm", "-rf", venv])
+    while pid in [p for p, _ in guard.processes(account.mark)]:
+        time.sleep(0.01)
+
+
 def test_umount_of_what_is_not_mounted_is_done_already(account, new_venv, venv):
     assert "not mounted" in venv.fusepkg("umount").err
     fresh = new_venv(account)
