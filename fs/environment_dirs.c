@@ -1,66 +1,17 @@
 #include "fs/environment_dirs.h"
 
-#include "fs/dir_rows.h"
+#include "fs/dir_providers.h"
 #include "fs/view.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 /* Where the image's folders are mounted; its scripts are not. */
-static const struct tree {
-        const char *in_image;
-        const char *path;
-} trees[] = {
+static const struct tree trees[] = {
         { "site", "" },
         { "data", DATA_DIR "/data" },
         { "headers", DATA_DIR "/headers" },
 };
-
-/* Who has one directory: slots, in the order of their numbers, and the base. */
-struct provider {
-        const struct image *image;
-        uint32_t slot;
-        uint32_t entry;
-};
-struct providers {
-        struct provider *list;
-        size_t count;
-        bool base;
-};
-
-/* An environment with its images at hand. */
-struct side {
-        const struct environment *e;
-        const struct image **images; /* of e->slots */
-};
-
-struct update {
-        struct side old;
-        struct side next;
-        int site_fd;
-        bool mounted; /* site_fd is our own mount */
-        struct dir_rows rows;
-        struct buf path; /* of the directory that is looked at, as mounted */
-};
-
-static void providers_release(struct providers *p)
-{
-        free(p->list);
-        *p = (struct providers){ 0 };
-}
-
-static bool is_hidden(const struct environment *e, const char *path)
-{
-        size_t len = strcspn(path, "/");
-
-        for (size_t i = 0; i < e->hidden_count; i++)
-                if (strlen(e->hidden[i]) == len && !memcmp(e->hidden[i], path, len))
-                        return true;
-        return false;
-}
 
 static bool has_slot(const struct environment *e, uint32_t number)
 {
@@ -70,136 +21,10 @@ static bool has_slot(const struct environment *e, uint32_t number)
         return false;
 }
 
-/* Is site_fd our mount?  Its root and the marker have ids that no other file system gives to both. */
-static bool is_mounted(int site_fd)
-{
-        struct statfs fs;
-        struct stat root, marker;
-
-        return site_fd >= 0 && !fstatfs(site_fd, &fs) && fs.f_type == FUSE_SUPER_MAGIC && !fstat(site_fd, &root) &&
-               root.st_ino == NODE_ROOT && !fstatat(site_fd, ENVIRONMENT_DIR, &marker, AT_SYMLINK_NOFOLLOW) &&
-               marker.st_ino == NODE_MARKER;
-}
-
-static int compare_rows(const void *a, const void *b)
-{
-        return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
-}
-
-static const struct dir_row *old_row(const struct update *u, const char *path)
-{
-        const struct dir_row key = { .path = (char *)path };
-        const struct environment *e = u->old.e;
-
-        return e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
-}
-
-/* A directory of our mount that was given an id of the base: shows it anything of the base, still? */
-static bool shows_base(const struct update *u, const char *path)
-{
-        cleanup_close int fd = openat(u->site_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        bool found = false;
-
-        if (!dir)
-                return false;
-        fd = -1;
-        for (struct dirent *d; !found && (d = readdir(dir)) != NULL;) {
-                cleanup_buf struct buf below = { 0 };
-                const struct dir_row *row;
-
-                if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || d->d_ino >> 32)
-                        continue;
-                if (buf_printf(&below, "%s/%s", path, d->d_name) < 0)
-                        break;
-                row = old_row(u, below.data);
-                found = !row || !row->id || shows_base(u, below.data);
-        }
-        closedir(dir);
-        return found;
-}
-
-/* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small
- * ids; but one that the base has lost may have kept its id. */
-static bool base_has(const struct update *u, const struct environment *e, const char *path)
-{
-        const struct dir_row *row;
-        struct stat st;
-
-        if (!path[0])
-                return true;
-        if (u->site_fd < 0 || is_hidden(e, path) || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return false;
-        if (!S_ISDIR(st.st_mode) || (u->mounted && st.st_ino >> 32))
-                return false;
-        row = u->mounted ? old_row(u, path) : NULL;
-        return !row || !row->id || shows_base(u, path);
-}
-
-/* The providers of a tree's own top directory. */
-static int providers_of_tree(const struct side *s, const struct tree *t, struct providers *ret)
-{
-        *ret = (struct providers){ .base = !t->path[0] };
-        ret->list = calloc(s->e->slot_count + 1, sizeof(*ret->list));
-        if (!ret->list)
-                return -ENOMEM;
-        for (size_t i = 0; i < s->e->slot_count; i++) {
-                uint32_t entry;
-
-                if (image_find(s->images[i], t->in_image, &entry) < 0 ||
-                    image_entry(s->images[i], entry).type != IMAGE_DIR)
-                        continue;
-                ret->list[ret->count++] = (struct provider){ s->images[i], s->e->slots[i].number, entry };
-        }
-        return 0;
-}
-
-/* The providers of the directory NAME in the one that P provide; u->path is its path already.  None, when a file that
- * came later hides it. */
-static int providers_below(const struct update *u, const struct side *s, const struct providers *p, struct span name,
-                           struct providers *ret)
-{
-        bool hidden = false;
-
-        *ret = (struct providers){ 0 };
-        ret->list = calloc(p->count + 1, sizeof(*ret->list));
-        if (!ret->list)
-                return -ENOMEM;
-        ret->base = p->base && base_has(u, s->e, u->path.data);
-        for (size_t i = 0; i < p->count; i++) {
-                const struct image *img = p->list[i].image;
-                uint32_t entry;
-
-                if (image_lookup(img, p->list[i].entry, name.data, name.len, &entry) < 0)
-                        continue;
-                hidden = image_entry(img, entry).type != IMAGE_DIR;
-                if (!hidden)
-                        ret->list[ret->count++] = (struct provider){ img, p->list[i].slot, entry };
-        }
-        if (hidden) {
-                ret->count = 0;
-                ret->base = false;
-        }
-        return 0;
-}
-
-static int path_enter(struct buf *path, struct span name)
-{
-        int r = path->len ? buf_add_char(path, '/') : 0;
-
-        return r < 0 ? r : buf_add(path, name.data, name.len);
-}
-
-static void path_leave(struct buf *path, size_t len)
-{
-        path->len = len;
-        path->data[len] = 0;
-}
-
 /* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
 static uint64_t pinned_id(const struct update *u, const struct providers *old)
 {
-        const struct dir_row *row = old_row(u, u->path.data);
+        const struct dir_row *row = dir_old_row(u, u->path.data);
         const struct provider *lowest = old->list;
 
         if (row && row->id)
@@ -217,35 +42,6 @@ static uint64_t slot_time(const struct environment *e, uint32_t number)
         return 0;
 }
 
-/* What stands at one name of a directory. */
-struct shown {
-        enum { NOTHING, FOLDER, A_FILE } what;
-        uint32_t slot; /* whose file */
-};
-
-/* What the first N of P, and the base if E shows it, show as NAME in the directory u->path; as view_merge.c resolves it.
- * A file of the base is NOTHING here: it never comes or goes by itself. */
-static struct shown shown_as(struct update *u, const struct environment *e, const struct providers *p, size_t n, struct span name)
-{
-        struct shown s = { NOTHING, 0 };
-        size_t len = u->path.len;
-
-        if (p->base && path_enter(&u->path, name) == 0 && base_has(u, e, u->path.data))
-                s.what = FOLDER;
-        path_leave(&u->path, len);
-        for (size_t i = 0; i < n; i++) {
-                uint32_t entry;
-
-                if (image_lookup(p->list[i].image, p->list[i].entry, name.data, name.len, &entry) < 0)
-                        continue;
-                if (image_entry(p->list[i].image, entry).type == IMAGE_DIR)
-                        s = (struct shown){ FOLDER, 0 };
-                else
-                        s = (struct shown){ A_FILE, p->list[i].slot };
-        }
-        return s;
-}
-
 /* A generation, as far as the slots before one reach. */
 struct state {
         const struct environment *e;
@@ -260,8 +56,8 @@ static bool brings(struct update *u, const struct provider *p, struct state from
 
         for (uint32_t i = 0; i < dir.children; i++) {
                 struct image_entry child = image_entry(p->image, dir.first_child + i);
-                struct shown was = shown_as(u, from.e, from.p, from.n, child.name);
-                struct shown is = shown_as(u, to.e, to.p, to.n, child.name);
+                struct shown was = dir_shown_as(u, from.e, from.p, from.n, child.name);
+                struct shown is = dir_shown_as(u, to.e, to.p, to.n, child.name);
 
                 if (was.what != is.what || was.slot != is.slot)
                         return true;
@@ -283,7 +79,7 @@ static bool gains(struct update *u, const struct providers *old, const struct pr
 /* The time stamp that OLD shows for the directory at u->path; as view_merge.c finds it. */
 static uint64_t old_time(struct update *u, const struct providers *old)
 {
-        const struct dir_row *row = old_row(u, u->path.data);
+        const struct dir_row *row = dir_old_row(u, u->path.data);
         uint64_t time = row ? row->time : 0, as_of = row ? row->as_of : 0;
         struct state from = { u->old.e, old, 0 }, to = from;
         struct stat st;
@@ -317,8 +113,8 @@ static bool provides(const struct providers *p, uint32_t slot)
         return false;
 }
 
-static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir, const struct providers *old,
-                        const struct providers *next);
+static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir,
+                        const struct providers *old, const struct providers *next);
 
 /* The same one level below, at u->path, which both generations show as a folder. */
 static int walk_below(struct update *u, const struct image *img, uint32_t number, const struct image_entry *child,
@@ -336,8 +132,8 @@ static int walk_below(struct update *u, const struct image *img, uint32_t number
 }
 
 /* One directory of the slot NUMBER that leaves, u->path, and those below it that stay. */
-static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir, const struct providers *old,
-                        const struct providers *next)
+static int walk_leaving(struct update *u, const struct image *img, uint32_t number, uint32_t dir,
+                        const struct providers *old, const struct providers *next)
 {
         struct image_entry d = image_entry(img, dir);
         uint64_t now = u->next.e->time;
@@ -347,17 +143,19 @@ static int walk_leaving(struct update *u, const struct image *img, uint32_t numb
 
         for (uint32_t i = 0; i < d.children && r >= 0; i++) {
                 struct image_entry child = image_entry(img, d.first_child + i);
-                struct shown was = shown_as(u, u->old.e, old, old->count, child.name);
-                struct shown is = shown_as(u, u->next.e, next, next->count, child.name);
+                struct shown was = dir_shown_as(u, u->old.e, old, old->count, child.name);
+                struct shown is = dir_shown_as(u, u->next.e, next, next->count, child.name);
 
                 changed = changed || was.what != is.what || was.slot != is.slot;
                 if (child.type != IMAGE_DIR || was.what != FOLDER || is.what != FOLDER)
                         continue;
-                r = path_enter(&u->path, child.name);
+                r = dir_path_enter(&u->path, child.name);
                 r = r < 0 ? r : walk_below(u, img, number, &child, old, next);
-                path_leave(&u->path, len);
+                dir_path_leave(&u->path, len);
         }
-        return r < 0 ? r : dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), changed ? now : old_time(u, old), now);
+        if (r < 0)
+                return r;
+        return dir_rows_add(&u->rows, u->path.data, pinned_id(u, old), changed ? now : old_time(u, old), now);
 }
 
 static int tree_leaves(struct update *u, const struct image *img, uint32_t number, const struct tree *t)
@@ -407,7 +205,7 @@ static int is_provided(struct update *u, const char *path)
         while (!r && path[len] && (p.count || p.base)) {
                 struct span name = { path + len, strcspn(path + len, "/") };
 
-                r = path_enter(&u->path, name);
+                r = dir_path_enter(&u->path, name);
                 r = r < 0 ? r : providers_below(u, &u->next, &p, name, &below);
                 if (r < 0)
                         break;
@@ -555,7 +353,7 @@ int environment_dirs_update(const struct environment *old, struct environment *n
                 .old = { .e = old ? old : &none },
                 .next = { .e = next },
                 .site_fd = site_fd,
-                .mounted = is_mounted(site_fd),
+                .mounted = dir_is_mounted(site_fd),
         };
         struct dir_rows before;
         int r = update_rows(&u, images, err);

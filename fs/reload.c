@@ -1,13 +1,14 @@
 /* reload.c: from one generation to the next under a live mount.
  *
- * The new view is published first; then the kernel is told, from this thread and with no lock held: for each directory that may have changed,
- * each name whose id is another now (or that came or went), then the directory itself, which drops its listing and attributes.  The
- * invalidation of a name waits for look-ups in flight in its directory, so none of them can bring an old answer back.  Directories
- * that the kernel does not know (ENOENT) are passed over with all below them: not before the look-ups in flight above them
- * have ended, which would make them known with what they were (wait_for_lookups).
+ * The new view is published first; then the kernel is told, from this thread and with no lock held: for each
+ * directory that may have changed, each name whose id is another now (or that came or went), then the directory
+ * itself, which drops its listing and attributes. The invalidation of a name waits for look-ups in flight in its
+ * directory, so none of them can bring an old answer back. Directories that the kernel does not know (ENOENT) are
+ * passed over with all below them: not before the look-ups in flight above them have ended, which would make them
+ * known with what they were (wait_for_lookups).
  *
- * A directory that went, or came back, may still be held: by a working directory, with names below it that the kernel believes in or
- * believes absent.  It is told of those as well. */
+ * A directory that went, or came back, may still be held: by a working directory, with names below it that the
+ * kernel believes in or believes absent. It is told of those as well. */
 #include "fs/server.h"
 
 #include <stdio.h>
@@ -68,8 +69,8 @@ static void drop_name(const struct change *c, uint64_t dir, struct span name)
         fuse_lowlevel_notify_inval_entry(c->server->se, dir, name.data, name.len);
 }
 
-/* The kernel takes the directory's lock for any name, and those who look up or list in it hold that until their answer has been
- * taken in.  Nothing has this name. */
+/* The kernel takes the directory's lock for any name, and those who look up or list in it hold that until their answer
+ * has been taken in.  Nothing has this name. */
 static void wait_for_lookups(const struct change *c, uint64_t dir)
 {
         drop_name(c, dir, (struct span){ "\001", 1 });

@@ -18,7 +18,8 @@ for n in range(int(sys.argv[2])):
 def slow_mount(folder, root):
     """A program that starts fusepkg-mount so that its answers are late."""
     library, program = folder / "slow_answers.so", folder / "slow-mount"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("slow_answers.c"), "-ldl"], check=True)
+    source = Path(__file__).with_name("slow_answers.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     real = next(root.installed.glob("**/fusepkg-mount"))
     program.write_text(f"#!/bin/sh\nLD_PRELOAD={library} exec {real} \"$@\"\n")
     program.chmod(0o755)
