@@ -348,8 +348,10 @@ int ingest_wheels(const struct store *s, struct index *x, struct ingest_wheel *w
         r = r < 0 ? errtext_set(&own, r, "out of memory") : ingest_run(&g, &own);
         for (size_t i = 0; r < 0 && i < n; i++)
                 if (g.job_count == 0 || !g.jobs[i].done) {
+                        const char *slash = strrchr(wheels[i].path, '/');
+
                         wheels[i].result = r;
-                        wheels[i].err = own;
+                        errtext_set(&wheels[i].err, r, "'%s': %.1000s", slash ? slash + 1 : wheels[i].path, own.text);
                 }
         if (r < 0)
                 errtext_set(err, r, "%s", own.text);
