@@ -102,20 +102,49 @@ static void change_names(const struct change *c, uint64_t dir, const struct name
         }
 }
 
+/* Merged directories are looked at in every switch; what did not change in them stays cached. */
+static bool is_unchanged(const struct change *c, uint64_t dir, const struct names *a, const struct names *b)
+{
+        struct node m, n;
+
+        if (a->count != b->count)
+                return false;
+        if (view_getattr(c->old, dir, &m) < 0 || view_getattr(c->new, dir, &n) < 0)
+                return false;
+        if (m.st.st_mtim.tv_sec != n.st.st_mtim.tv_sec || m.st.st_mtim.tv_nsec != n.st.st_mtim.tv_nsec ||
+            m.st.st_nlink != n.st.st_nlink)
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (a->list[i].id != b->list[i].id || compare_dirents(&a->list[i], &b->list[i]) != 0)
+                        return false;
+        return true;
+}
+
 static void change_dir(const struct change *c, uint64_t dir)
 {
         struct names a = { 0 }, b = { 0 };
+        /* To compare those of the base, known or not, would be to read all of it from the disk. */
+        bool base = dir >> 32 == 0 && dir >= BASE_FIRST, unchanged = false;
 
         if (view_same_dir(c->old, c->new, dir))
                 return;
+        if (!base) {
+                view_readdir(c->old, dir, 0, add_name, &a);
+                view_readdir(c->new, dir, 0, add_name, &b);
+                unchanged = is_unchanged(c, dir, &a, &b);
+        }
         /* Nobody holds the directory: then nobody holds what is in it. */
-        if (dir != NODE_ROOT && fuse_lowlevel_notify_inval_inode(c->server->se, dir, -1, 0) == -ENOENT)
-                return;
+        if (!unchanged && dir != NODE_ROOT && fuse_lowlevel_notify_inval_inode(c->server->se, dir, -1, 0) == -ENOENT)
+                goto out;
         wait_for_lookups(c, dir);
-        view_readdir(c->old, dir, 0, add_name, &a);
-        view_readdir(c->new, dir, 0, add_name, &b);
+        if (base) {
+                view_readdir(c->old, dir, 0, add_name, &a);
+                view_readdir(c->new, dir, 0, add_name, &b);
+        }
         change_names(c, dir, &a, &b);
-        fuse_lowlevel_notify_inval_inode(c->server->se, dir, 0, 0);
+        if (!unchanged)
+                fuse_lowlevel_notify_inval_inode(c->server->se, dir, 0, 0);
+out:
         names_release(&a);
         names_release(&b);
 }

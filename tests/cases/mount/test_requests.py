@@ -61,3 +61,31 @@ def test_the_second_import_costs_one_ioctl_a_file_at_most(filled):
     load()
     costs = warm_requests(filled, load)
     assert set(costs) <= {"IOCTL"}, costs
+
+
+LOOK = """
+import os, sys
+for folder in sys.argv[2:]:
+    folder = os.path.join(sys.argv[1], folder)
+    os.stat(folder)
+    for name in os.listdir(folder):
+        os.stat(os.path.join(folder, name))
+        with open(os.path.join(folder, name), 'rb', buffering=0) as file:
+            file.read()
+"""
+
+
+def test_what_a_switch_did_not_change_costs_nothing_after_it(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    wheels = [make_wheel(f"p{n}", files={f"p{n}/m.py": "", f"ns/p{n}.py": "", "both/a.py": ""}) for n in range(3)]
+    venv.fusepkg("add", "-q", *wheels[:2])
+    venv.fusepkg("add", "-q", make_wheel("other"))
+
+    def look():
+        account.run(["/usr/bin/python3", "-c", LOOK, venv.site, "p0", "ns", "both", "p0-1.0.dist-info"])
+
+    look()
+    assert set(new_requests(venv, look)) <= {"IOCTL"}
+    venv.fusepkg("remove", "-q", "-y", "other")
+    costs = new_requests(venv, look)
+    assert {op for op in costs if "FORGET" not in op.upper()} <= {"IOCTL"}, costs
