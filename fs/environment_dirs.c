@@ -96,12 +96,8 @@ static uint64_t old_time(struct update *u, const struct providers *old)
                 if (slot > as_of && slot > time && brings(u, &old->list[k], from, to))
                         time = slot;
         }
-        if (!row && old->base && fstatat(u->site_fd, u->path.len ? u->path.data : ".", &st, 0) == 0) {
-                uint64_t base = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-
-                if (base > time)
-                        time = base;
-        }
+        if (time == 0 && old->base && fstatat(u->site_fd, u->path.len ? u->path.data : ".", &st, 0) == 0)
+                time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
         return time;
 }
 

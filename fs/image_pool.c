@@ -10,13 +10,20 @@ struct pool_fd {
         uint8_t id[SHA256_SIZE];
         bool is_image;
         int fd; /* -1: free */
+        bool stale; /* closed as soon as nobody uses it, and given to nobody any more */
         unsigned users;
         uint64_t used;
 };
 
+/* Which file an image was loaded from: inode numbers are used again, so the time of its last write belongs to it. */
+struct pool_file {
+        ino_t inode;
+        struct timespec written;
+};
+
 struct pool_image {
         struct image *image;
-        ino_t file;
+        struct pool_file file;
 };
 
 struct pool_block {
@@ -74,12 +81,22 @@ const struct store *image_pool_store(const struct image_pool *p)
         return p->store;
 }
 
-/* FILE: the inode number that it was loaded from; 0: any. */
-static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE], ino_t file)
+static struct pool_file file_of(const struct stat *st)
+{
+        return (struct pool_file){ st->st_ino, st->st_mtim };
+}
+
+static bool is_same_file(const struct pool_file *a, const struct pool_file *b)
+{
+        return a->inode == b->inode && a->written.tv_sec == b->written.tv_sec && a->written.tv_nsec == b->written.tv_nsec;
+}
+
+/* FILE: the one that it was loaded from; NULL: any. */
+static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct pool_file *file)
 {
         for (size_t i = 0; i < p->count; i++)
                 if (memcmp(image_id(p->images[i].image), id, SHA256_SIZE) == 0 &&
-                    (file == 0 || p->images[i].file == file))
+                    (file == NULL || is_same_file(&p->images[i].file, file)))
                         return p->images[i].image;
         return NULL;
 }
@@ -105,7 +122,7 @@ static int load_image(const struct store *s, const uint8_t id[SHA256_SIZE], stru
                 image_close(img);
                 return errtext_set(err, -EBADMSG, "%s/%s is another image than its name says", s->path, name);
         }
-        *ret = (struct pool_image){ img, st.st_ino };
+        *ret = (struct pool_image){ img, file_of(&st) };
         return 0;
 }
 
@@ -116,7 +133,7 @@ static int keep_image(struct image_pool *p, struct pool_image loaded, const stru
         int r = 0;
 
         pthread_mutex_lock(&p->lock);
-        img = find_image(p, image_id(loaded.image), loaded.file);
+        img = find_image(p, image_id(loaded.image), &loaded.file);
         if (!img && p->count == p->cap) {
                 size_t cap = p->cap ? 2 * p->cap : 64;
                 struct pool_image *more = reallocarray(p->images, cap, sizeof(*more));
@@ -146,7 +163,7 @@ int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const st
         int r;
 
         pthread_mutex_lock(&p->lock);
-        img = find_image(p, id, 0);
+        img = find_image(p, id, NULL);
         pthread_mutex_unlock(&p->lock);
         if (img) {
                 *ret = img;
@@ -165,12 +182,14 @@ static const struct image *made_again(struct image_pool *p, const struct image *
         cleanup_close int fd = store_open_image_file(p->store, image_id(img));
         const struct image *current;
         struct pool_image loaded;
+        struct pool_file file;
         struct stat st;
 
         if (fd < 0 || fstat(fd, &st) < 0)
                 return NULL;
+        file = file_of(&st);
         pthread_mutex_lock(&p->lock);
-        current = find_image(p, image_id(img), st.st_ino);
+        current = find_image(p, image_id(img), &file);
         pthread_mutex_unlock(&p->lock);
         if (!current && (load_image(p->store, image_id(img), &loaded, NULL) < 0 || keep_image(p, loaded, &current) < 0))
                 return NULL;
@@ -205,7 +224,7 @@ static struct pool_fd *find_fd(struct image_pool *p, const uint8_t id[SHA256_SIZ
         for (size_t i = 0; i < POOL_FDS; i++) {
                 struct pool_fd *f = &p->fds[i];
 
-                if (f->fd >= 0 && f->is_image == is_image && memcmp(f->id, id, SHA256_SIZE) == 0)
+                if (f->fd >= 0 && !f->stale && f->is_image == is_image && memcmp(f->id, id, SHA256_SIZE) == 0)
                         return f;
         }
         return NULL;
@@ -239,6 +258,7 @@ static int borrow_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool i
                 memcpy(f->id, id, SHA256_SIZE);
                 f->is_image = is_image;
                 f->fd = fd;
+                f->stale = false;
                 f->users = 1;
                 f->used = ++p->clock;
         }
@@ -249,19 +269,7 @@ static int borrow_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool i
         return fd;
 }
 
-static void release_fd(struct image_pool *p, int fd, struct pool_fd *hold)
-{
-        if (!hold) {
-                close(fd);
-                return;
-        }
-        pthread_mutex_lock(&p->lock);
-        hold->users--;
-        pthread_mutex_unlock(&p->lock);
-}
-
-/* A damaged or replaced file must not stay in the table: the next reader opens what is there then. */
-static void forget_fd(struct image_pool *p, int fd, struct pool_fd *hold)
+static void give_back(struct image_pool *p, int fd, struct pool_fd *hold, bool stale)
 {
         int close_fd = -1;
 
@@ -270,13 +278,25 @@ static void forget_fd(struct image_pool *p, int fd, struct pool_fd *hold)
                 return;
         }
         pthread_mutex_lock(&p->lock);
-        if (--hold->users == 0) {
+        hold->stale = hold->stale || stale;
+        if (--hold->users == 0 && hold->stale) {
                 close_fd = hold->fd;
                 hold->fd = -1;
         }
         pthread_mutex_unlock(&p->lock);
         if (close_fd >= 0)
                 close(close_fd);
+}
+
+static void release_fd(struct image_pool *p, int fd, struct pool_fd *hold)
+{
+        give_back(p, fd, hold, false);
+}
+
+/* A damaged or replaced file must not stay in the table: the next reader opens what is there then. */
+static void forget_fd(struct image_pool *p, int fd, struct pool_fd *hold)
+{
+        give_back(p, fd, hold, true);
 }
 
 /* Blocks ------------------------------------------------------------------------------------------------------- */

@@ -302,16 +302,21 @@ static int add_dir(struct view *v, struct merged_dir *d)
 }
 
 /* What is known of a directory's time before its entries are looked at; note_times() adds the slots that brought some. */
-static void first_time(const struct view *v, struct merged_dir *d, const struct dir_row *row)
+static void first_time(struct merged_dir *d, const struct dir_row *row)
 {
-        struct stat st;
-
         if (row) {
                 d->time = row->time;
                 d->as_of = row->as_of;
-        } else if (d->in_base && base_stat(v->base, v->hidden, d->path, strlen(d->path), &st) == 0) {
-                d->time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
         }
+}
+
+/* The base's own time counts where nothing else has one: it may lie in the future, and would hide every change. */
+static void last_time(const struct view *v, struct merged_dir *d)
+{
+        struct stat st;
+
+        if (d->time == 0 && d->in_base && base_stat(v->base, v->hidden, d->path, strlen(d->path), &st) == 0)
+                d->time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
 /* A merged directory of its own below D; PROVIDERS are copied. */
@@ -345,9 +350,11 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
                 merged_dir_free(d);
                 return r;
         }
-        first_time(v, d, row);
+        first_time(d, row);
         *ret_id = d->id;
-        return merge_dir(v, d);
+        r = merge_dir(v, d);
+        last_time(v, d);
+        return r;
 }
 
 static bool has_generated(const struct view *v, const struct resolved *res)
@@ -433,9 +440,9 @@ static int fixed_dir(struct view *v, uint64_t id, const char *path, enum view_ro
                 for (enum view_root root = first; root <= last && !v->slots[i].retired; root++)
                         if (v->slots[i].roots[root] != NO_ENTRY)
                                 d->providers[d->provider_count++] = (struct provider){ i, v->slots[i].roots[root] };
-        first_time(v, d, find_row(v->environment, path));
+        first_time(d, find_row(v->environment, path));
         r = merge_dir(v, d);
-        if (d->time < base)
+        if (d->time == 0)
                 d->time = base;
         /* Python compares the time of the folder before and after the mount, as a float: a millisecond shows. */
         if (d->time == base)

@@ -56,7 +56,7 @@ static void anything_else_is_no_list(void **state)
         assert_broken("fusepkg outside 1\ngeneration 1\nlink ..\n");
         assert_broken("fusepkg outside 1\ngeneration 1\nscript " HASH " 1 x\n");
         assert_broken("fusepkg outside 1\ngeneration 1\nslot 1\nscript " HASH " 1 a/b\n");
-        assert_broken("fusepkg outside 1\ngeneration 1\nslot 1\nscript " HASH " 1 .x\n");
+        assert_broken("fusepkg outside 1\ngeneration 1\nslot 1\nscript " HASH " 1 ..\n");
         assert_broken("fusepkg outside 1\ngeneration 1\nslot 1\nscript 00 1 x\n");
         assert_broken("fusepkg outside 1\ngeneration 1\nslot 99999999999\n");
         assert_broken("fusepkg outside 1\ngeneration 1\nother\n");

@@ -330,6 +330,23 @@ static void a_folder_changes_its_time_with_its_own_entries_alone(void **state)
         assert_true(time_of(p, "google/api") > google);
 }
 
+static void a_bare_folder_from_the_future_hides_no_change(void **state)
+{
+        static const char *const more[] = { "site/more.py", "", NULL };
+        const struct timespec future[2] = { { 4000000000, 0 }, { 4000000000, 0 } };
+        struct place *p = *state;
+        uint64_t time;
+
+        assert_int_equal(utimensat(p->fd, "site", future, 0), 0);
+        add(p, "six", "1.0", six);
+        time = time_of(p, "");
+        add(p, "more", "1", more);
+        assert_true(time_of(p, "") > time);
+        time = time_of(p, "");
+        drop(p, "more");
+        assert_true(time_of(p, "") > time);
+}
+
 static int count_conflict(const char *path, const char *loser, const char *winner, void *user)
 {
         assert_string_equal(path, "cv2/data.py");
@@ -470,6 +487,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(generated_files_stand_in_the_dist_info, setup, teardown),
                 cmocka_unit_test_setup_teardown(shared_folders_are_merged_and_keep_their_id, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_folder_changes_its_time_with_its_own_entries_alone, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_bare_folder_from_the_future_hides_no_change, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_later_package_wins_and_uncovers_the_other, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_upgrade_keeps_folders_and_changes_files, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_base_is_visible_until_it_is_hidden, setup, teardown),
