@@ -1,6 +1,9 @@
 """In a user namespace of one's own, where mount(2) needs no root."""
+from pathlib import Path
+
 import pytest
 
+RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 SCRIPT = """
 set -e
 venv=$1; wheel=$2
@@ -13,8 +16,8 @@ fusepkg umount --venv "$venv"
 
 def test_it_mounts_there_and_nobody_else_sees_it(account, new_venv, make_wheel):
     inside = account.with_prefix("unshare", "-Urm")
-    if not account.is_root and inside.run(["mount", "-t", "tmpfs", "x", "/mnt"], status=None).status != 0:
-        pytest.skip("this system lets ordinary users make no user namespaces")
+    if not account.is_root and RESTRICTED.exists() and RESTRICTED.read_text().strip() == "1":
+        pytest.skip("AppArmor lets ordinary users mount nothing in user namespaces here (Ubuntu's default)")
     venv = new_venv(account)
     out = inside.run(["sh", "-c", SCRIPT, "sh", venv, make_wheel("demo", "3.2")]).out
     assert out.startswith("3.2\n")
