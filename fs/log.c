@@ -15,7 +15,7 @@ static void reopen(struct log *l)
                 close(l->fd);
         if (fstatat(l->state_fd, CONTROL_LOG_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > LOG_MAX)
                 renameat(l->state_fd, CONTROL_LOG_FILE, l->state_fd, CONTROL_LOG_FILE ".1");
-        l->fd = file_open_beneath(l->state_fd, CONTROL_LOG_FILE, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
+        l->fd = file_open_own(l->state_fd, CONTROL_LOG_FILE, O_WRONLY | O_CREAT | O_APPEND, 0644);
 }
 
 void log_open(struct log *l, int state_fd, bool to_stderr)

@@ -145,7 +145,7 @@ static int load(struct server *s, int site_fd, struct errtext *err)
         if (r == 0)
                 r = image_pool_new(s->store, &s->pool);
         if (r == 0) {
-                numbers = file_open_beneath(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
+                numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
                 r = base_new(steal_fd(&site), numbers < 0 ? -1 : numbers, &s->base, err);
         }
         if (r == 0)

@@ -46,7 +46,7 @@ static int take(int fd)
 
 int owner_lock(int state_fd, struct errtext *err)
 {
-        cleanup_close int fd = file_open_beneath(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
+        cleanup_close int fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT, 0644);
         char host[256] = "", boot[64], text[512], why[128];
         int n, r;
 

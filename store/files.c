@@ -37,6 +37,26 @@ int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
         return open_resolved(dirfd, path, flags, mode, 0);
 }
 
+int file_open_own(int dirfd, const char *path, int flags, mode_t mode)
+{
+        cleanup_close int fd = file_open_beneath(dirfd, path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
+        struct stat st, folder;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0 || fstat(dirfd, &folder) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+                return -EPERM;
+        if (geteuid() == 0 && st.st_uid == 0 && folder.st_uid != 0) {
+                /* In a user namespace that does not know the owner it cannot be given away, and serves all the same. */
+                int ignored = fchown(fd, folder.st_uid, folder.st_gid);
+
+                (void)ignored;
+        }
+        return steal_fd(&fd);
+}
+
 int file_pread_full(int fd, void *data, size_t len, off_t offset)
 {
         char *p = data;

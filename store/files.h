@@ -14,6 +14,10 @@
 /* openat2 as above; returns the descriptor or -errno. */
 int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 
+/* The same for a file that is written in place, in a folder that may be another user's (root in his venv): a regular
+ * file with no other name, else -EPERM; one that root makes becomes the folder's owner's. */
+int file_open_own(int dirfd, const char *path, int flags, mode_t mode);
+
 /* Reads all LEN bytes at OFFSET; -EIO when the file ends before. */
 int file_pread_full(int fd, void *data, size_t len, off_t offset);
 int file_write_full(int fd, const void *data, size_t len);

@@ -38,6 +38,33 @@ static size_t count_entries(int dirfd)
         return n - 2;
 }
 
+static void a_file_written_in_place_is_nobody_elses(void **state)
+{
+        const struct sample *t = *state;
+        int users = dir_make(t->folder_fd, "users", 0700), fd;
+        struct stat st;
+
+        assert_true(users >= 0);
+        put(t, "victim", "x");
+        assert_int_equal(linkat(t->folder_fd, "victim", users, "linked", 0), 0);
+        assert_int_equal(file_open_own(users, "linked", O_RDWR | O_CREAT, 0644), -EPERM);
+        assert_int_equal(mkfifoat(users, "fifo", 0644), 0);
+        assert_int_equal(file_open_own(users, "fifo", O_RDWR | O_CREAT, 0644), -EPERM);
+        assert_int_equal(symlinkat("../victim", users, "link"), 0);
+        assert_int_equal(file_open_own(users, "link", O_RDWR | O_CREAT, 0644), -ELOOP);
+        if (geteuid() == 0)
+                assert_int_equal(fchown(users, 1234, 1235), 0);
+        fd = file_open_own(users, "own", O_RDWR | O_CREAT, 0644);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        close(fd);
+        if (geteuid() == 0) {
+                assert_int_equal(st.st_uid, 1234);
+                assert_int_equal(st.st_gid, 1235);
+        }
+        close(users);
+}
+
 static void nothing_outside_the_folder_can_be_opened(void **state)
 {
         const struct sample *t = *state;
@@ -304,6 +331,7 @@ static void random_digits_are_that_many_and_differ(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                TEST(a_file_written_in_place_is_nobody_elses),
                 TEST(nothing_outside_the_folder_can_be_opened),
                 TEST(a_symlink_within_is_not_followed_either),
                 TEST(descriptors_do_not_survive_an_exec),
