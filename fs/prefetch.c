@@ -6,8 +6,9 @@ static struct prefetch_recent *recent_of(struct prefetch *p, uint64_t id)
         return &p->recent[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (PREFETCH_RECENT - 1)];
 }
 
-void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, size_t len)
+void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, const char *data, size_t len)
 {
+        bool loaded = offset == 0 && len >= 4 && len <= PREFETCH_ELF_READ && memcmp(data, "\177ELF", 4) == 0;
         struct prefetch_recent *r;
         bool wake = false;
 
@@ -16,7 +17,7 @@ void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, size_t len)
         if (r->id != id) {
                 *r = (struct prefetch_recent){ .id = id, .end = offset + len };
                 /* Read from the middle at once: that is no copying either. */
-                if (offset == 0)
+                if (offset == 0 && !loaded)
                         goto out;
         } else if (offset == r->end) {
                 r->end = offset + len;

@@ -1,8 +1,8 @@
 /* prefetch.h: a library that is being mapped is given to the kernel whole.
  *
  * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still runs into the ends of
- * windows: a few READs each time, for ever.  So once a file is read out of order (as the dynamic loader does; copying and hashing read in
- * order), its rest is stored into the page cache by NOTIFY_STORE, from a thread of its own, up to PREFETCH_MAX bytes; from the
+ * windows: a few READs each time, for ever.  So once a file is read out of order, or the first few bytes of an ELF file are (as the dynamic loader does; copying and
+ * hashing read in order, in large pieces), its rest is stored into the page cache by NOTIFY_STORE, from a thread of its own, up to PREFETCH_MAX bytes; from the
  * second import on there is nothing left to ask for.
  *
  * Threads: prefetch_note is called by the workers; the thread holds a view only while it reads. */
@@ -19,6 +19,7 @@ struct server;
 enum {
         PREFETCH_MAX = 64 << 20,    /* bytes of a file: a larger one is more than an import wants */
         PREFETCH_PIECE = 128 << 10, /* bytes stored at once */
+        PREFETCH_ELF_READ = 64 << 10, /* the kernel reads no more ahead for a loader that wants the header */
         PREFETCH_QUEUE = 256,
         PREFETCH_RECENT = 1024,     /* files whose reads are watched; a power of two */
 };
@@ -39,8 +40,8 @@ struct prefetch {
 
 #define PREFETCH_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER }
 
-/* A worker has answered a READ of a file of the store. */
-void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, size_t len);
+/* A worker has answered a READ of a file of the store with LEN bytes of DATA. */
+void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, const char *data, size_t len);
 /* ARG is the server. */
 void *prefetch_thread(void *arg);
 

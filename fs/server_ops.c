@@ -130,7 +130,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
                 fuse_reply_buf(req, data, (size_t)n);
                 if (size > (size_t)n || ino >> 32 == 0)
                         return;
-                prefetch_note(&s->prefetch, ino, (uint64_t)offset, (size_t)n);
+                prefetch_note(&s->prefetch, ino, (uint64_t)offset, data, (size_t)n);
         }
 }
 
