@@ -1,6 +1,6 @@
 /* server.h: one mounted environment: what the threads of fusepkg-mount share.
  *
- * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends notifications, holding
+ * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends invalidations, holding
  * no lock, since the kernel may wait for an answer of a worker before it takes one.
  * Lock order: a request holds a reference to the view that it began with; `lock` guards the pointer and the counts of references and is never
  * held while anything else is done. */
