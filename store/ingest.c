@@ -323,8 +323,10 @@ static int ingest_run(struct ingest *g, struct errtext *err)
         int r;
 
         threads_run(g->job_count < g->threads ? (unsigned)g->job_count : g->threads, look_up_all, g);
-        if (all_done(g))
+        if (all_done(g)) {
+                store_staging_clear(g->store);
                 return 0;
+        }
         r = store_staging_open(g->store, &g->staging, err);
         if (r < 0)
                 return r;

@@ -73,6 +73,8 @@ struct staging {
 };
 int store_staging_open(const struct store *s, struct staging *ret, struct errtext *err);
 void store_staging_close(const struct store *s, struct staging *g); /* removes it */
+/* Removes what the dead left, for a run that has no need of a folder of its own. */
+void store_staging_clear(const struct store *s);
 
 /* Moves STAGING/NAME, which must be complete and 0444, to its place.  Taken for done when it is there already
  * with the same size; one of another size (a file that somebody truncated) is replaced. */

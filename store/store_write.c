@@ -101,6 +101,12 @@ static int make_staging(const struct store *s, struct staging *ret)
         return 0;
 }
 
+void store_staging_clear(const struct store *s)
+{
+        if (s->staging_fd >= 0)
+                each_name(s->staging_fd, clear_one, (void *)s);
+}
+
 int store_staging_open(const struct store *s, struct staging *ret, struct errtext *err)
 {
         char text[128];

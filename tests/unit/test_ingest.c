@@ -85,6 +85,22 @@ static void a_wheel_becomes_an_image(void **state)
         release(w);
 }
 
+static void known_wheels_clear_litter_as_well(void **state)
+{
+        struct place *p = *state;
+        struct sample_member m = { .name = "a/mod.py", .data = "x = 1\n" };
+        struct ingest_wheel first[8], again[8];
+
+        sample_wheel(p->sample->folder_fd, "a", &m, 1);
+        assert_int_equal(ingest(p, "a", NULL, first), 0);
+        assert_int_equal(mkdirat(p->store->staging_fd, "0123456789abcdef0123456789abcdef", 0700), 0);
+        assert_int_equal(ingest(p, "a", NULL, again), 0);
+        assert_false(again[0].prepared);
+        assert_int_equal(litter(p), 0);
+        release(first);
+        release(again);
+}
+
 static void a_known_wheel_is_not_unpacked_again(void **state)
 {
         struct place *p = *state;
@@ -408,6 +424,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_wheel_becomes_an_image, setup, teardown),
+                cmocka_unit_test_setup_teardown(known_wheels_clear_litter_as_well, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_known_wheel_is_not_unpacked_again, setup, teardown),
                 cmocka_unit_test_setup_teardown(small_files_are_packed_in_many_blocks, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_lying_record_is_healed_with_a_warning, setup, teardown),
