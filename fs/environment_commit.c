@@ -208,16 +208,11 @@ static bool is_litter(const char *name)
 static int list_numbered(int dirfd, const char *prefix, struct numbers *ret)
 {
         size_t len = strlen(prefix);
-        int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        DIR *dir = dir_stream(dirfd, ".");
         int r = 0;
 
-        if (!dir) {
-                r = -errno;
-                if (fd >= 0)
-                        close(fd);
-                return r;
-        }
+        if (!dir)
+                return -errno;
         for (struct dirent *d; r >= 0 && (d = readdir(dir));) {
                 uint64_t n;
 

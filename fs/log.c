@@ -53,10 +53,3 @@ void log_line(struct log *l, const char *format, ...)
         }
         pthread_mutex_unlock(&l->lock);
 }
-
-void log_close(struct log *l)
-{
-        if (l->fd >= 0)
-                close(l->fd);
-        l->fd = -1;
-}

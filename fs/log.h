@@ -22,6 +22,5 @@ struct log {
 /* Without rights to the file lines go nowhere (or to stderr): a log is no reason to fail. */
 void log_open(struct log *l, int state_fd, bool to_stderr);
 void log_line(struct log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_close(struct log *l);
 
 #endif

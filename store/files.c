@@ -205,6 +205,25 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
         return sync ? sync_folder(dirfd) : 0;
 }
 
+DIR *dir_stream(int dirfd, const char *path)
+{
+        int fd = file_open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+        DIR *dir;
+
+        if (fd < 0) {
+                errno = -fd;
+                return NULL;
+        }
+        dir = fdopendir(fd);
+        if (!dir) {
+                int saved = errno;
+
+                close(fd);
+                errno = saved;
+        }
+        return dir;
+}
+
 int dir_make(int dirfd, const char *name, mode_t mode)
 {
         if (mkdirat(dirfd, name, mode) < 0 && errno != EEXIST) {

@@ -8,6 +8,7 @@
 
 #include "store/buf.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -29,6 +30,9 @@ int file_read_at(int dirfd, const char *path, size_t max, struct buf *ret);
 /* Replaces DIRFD/NAME as one step: a temporary file beside it, written, synced (the folder too) when SYNC,
  * renamed.  A kill in between leaves at most a file named NAME.tmp-<random>. */
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, bool sync);
+
+/* Opens a folder below DIRFD for readdir; NULL, with errno set, when it cannot be opened. */
+DIR *dir_stream(int dirfd, const char *path);
 
 /* mkdirat that takes an existing directory for success, and opens it. */
 int dir_make(int dirfd, const char *name, mode_t mode);

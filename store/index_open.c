@@ -131,18 +131,25 @@ static int probe(struct index *x)
         return version == 0 && tables == 0 ? -ENOENT : -EBADMSG;
 }
 
-static int open_existing(struct index *x)
+/* The path of the database that is there; anything but a regular file in its place is none. */
+static int find_database(const struct index *x, char ret_path[PATH_MAX])
 {
-        char path[PATH_MAX];
         struct stat st;
-        int r = database_path(x->store, "index.db", path);
 
-        if (r < 0)
-                return r;
         if (fstatat(x->store->root_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return -EBADMSG;
+        return database_path(x->store, "index.db", ret_path);
+}
+
+static int open_existing(struct index *x)
+{
+        char path[PATH_MAX];
+        int r = find_database(x, path);
+
+        if (r < 0)
+                return r;
         r = open_database(x, path, SQLITE_OPEN_READWRITE);
         return r < 0 ? r : probe(x);
 }
@@ -282,15 +289,10 @@ static int open_read_only(struct index *x)
 {
         char path[PATH_MAX];
         cleanup_buf struct buf uri = { 0 };
-        struct stat st;
-        int r = database_path(x->store, "index.db", path);
+        int r = find_database(x, path);
 
         if (r < 0)
                 return r;
-        if (fstatat(x->store->root_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -EBADMSG;
         r = open_database(x, path, SQLITE_OPEN_READONLY);
         if (r == 0)
                 r = probe(x);

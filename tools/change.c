@@ -1,5 +1,6 @@
 #include "tools/change.h"
 
+#include "store/files.h"
 #include "store/wheel_name.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
@@ -93,15 +94,11 @@ static int prepare_next(struct change *c, struct errtext *err)
 static void sweep(int state_fd)
 {
         static const char *const prefixes[] = { ENVIRONMENT_FILE ".tmp-", OUTSIDE_FILE ".tmp-" };
-        int fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        DIR *dir = dir_stream(state_fd, ".");
         const struct dirent *d;
 
-        if (!dir) {
-                if (fd >= 0)
-                        close(fd);
+        if (!dir)
                 return;
-        }
         while ((d = readdir(dir)))
                 for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
                         if (strncmp(d->d_name, prefixes[i], strlen(prefixes[i])) == 0)

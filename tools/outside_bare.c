@@ -162,22 +162,18 @@ static bool is_hidden(const struct environment *e, const char *dist_info)
 /* Only what we have written goes, and empty folders. */
 static void sweep_dist(const struct target *t, int bare, const char *dist_info)
 {
-        int fd = file_open_beneath(bare, dist_info, O_RDONLY | O_DIRECTORY, 0);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        DIR *dir = dir_stream(bare, dist_info);
         bool hidden = is_hidden(t->environment, dist_info);
         const struct dirent *d;
 
-        if (!dir) {
-                if (fd >= 0)
-                        close(fd);
+        if (!dir)
                 return;
-        }
         while ((d = readdir(dir)))
                 if (strncmp(d->d_name, "names.tmp-", strlen("names.tmp-")) == 0 ||
                     (!hidden && strcmp(d->d_name, "names") == 0))
-                        (void)unlinkat(fd, d->d_name, 0);
+                        (void)unlinkat(dirfd(dir), d->d_name, 0);
         if (!hidden) {
-                (void)unlinkat(fd, "bin", AT_REMOVEDIR);
+                (void)unlinkat(dirfd(dir), "bin", AT_REMOVEDIR);
                 (void)unlinkat(bare, dist_info, AT_REMOVEDIR);
         }
         closedir(dir);
@@ -185,18 +181,14 @@ static void sweep_dist(const struct target *t, int bare, const char *dist_info)
 
 void outside_bare_sweep(const struct target *t)
 {
-        int fd = file_open_beneath(t->state_fd, OUTSIDE_BARE_DIR, O_RDONLY | O_DIRECTORY, 0);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        DIR *dir = dir_stream(t->state_fd, OUTSIDE_BARE_DIR);
         const struct dirent *d;
 
-        if (!dir) {
-                if (fd >= 0)
-                        close(fd);
+        if (!dir)
                 return;
-        }
         while ((d = readdir(dir)))
                 if (d->d_name[0] != '.')
-                        sweep_dist(t, fd, d->d_name);
+                        sweep_dist(t, dirfd(dir), d->d_name);
         closedir(dir);
         (void)unlinkat(t->state_fd, OUTSIDE_BARE_DIR, AT_REMOVEDIR); /* when it is empty */
 }
