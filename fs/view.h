@@ -39,6 +39,17 @@ struct view;
  * left since stay readable, for those who hold such files open. */
 int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
              const struct view *previous, struct view **ret, struct errtext *err);
+
+/* A name from which the edits have taken a directory away: providers up to the slot HORIZON are not there.  They stay a directory under its
+ * old id, reachable by that alone; later providers make one of their own at the name. */
+struct view_cut {
+        uint64_t dir;
+        char *name;
+        uint32_t horizon;
+};
+/* The same with CUTS[0..N), in any order, copied. */
+int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, const struct view *previous,
+                 const struct view_cut *cuts, size_t n, struct view **ret, struct errtext *err);
 void view_free(struct view *v);
 const struct environment *view_environment(const struct view *v);
 
@@ -74,6 +85,19 @@ ssize_t view_read(const struct view *v, uint64_t id, void *data, size_t len, uin
 
 /* Is the directory answered from one image or the base alone, and do both views show the same of it?  Then so is all below it. */
 bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir);
+
+/* Where the view shows a node: its directory and its name there, appended.  -ENOENT: nowhere (hidden by another, or of a slot that left, or
+ * a directory that a cut took away), or it is the root. */
+int view_place(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
+/* The path of a node, appended; as above. */
+int view_path(const struct view *v, uint64_t id, struct buf *ret);
+/* The highest slot that provides a node: of a file its own, of a directory its latest provider; 0: the base, or the view itself.
+ * -ENOENT: no such node. */
+int view_newest(const struct view *v, uint64_t id, uint32_t *ret);
+/* The highest slot number that was ever given. */
+uint32_t view_horizon(const struct view *v);
+/* Does the view show anything of it, or has its slot left? */
+bool view_is_retired(const struct view *v, uint64_t id);
 
 /* Totals over all slots: files as they are seen by their own slot, and what copies of them would take, in bytes. */
 void view_totals(const struct view *v, uint64_t *ret_files, uint64_t *ret_bytes);

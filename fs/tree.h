@@ -1,0 +1,121 @@
+/* tree.h: the tree as programs see it: the view of the current generation, and the edits above it.
+ *
+ * What a name in a directory is: the entry row, if there is one and the view has nothing newer than its horizon there; else what the view has in the
+ * directory `below`.  What a node is: its row, else the view.  A directory shows the entries of its rows and of its `below`, by cookie.
+ * fs/README.md has the invariants, the life of an inode, and what a crash leaves.
+ *
+ * Threads: any thread may call; the tree's lock guards the rows, and the pair of rows and view: a switch changes both at once.  Bytes are copied
+ * and synced outside of it.  Lock order: copy-up lock, tree lock, then leaves (view references, data files, image pool, base). */
+#ifndef FUSEPKG_TREE_H
+#define FUSEPKG_TREE_H
+
+#include "fs/edit_data.h"
+#include "fs/edits.h"
+#include "fs/view.h"
+
+struct view_ref {
+        struct view *view;
+        unsigned refs; /* guarded by the tree's lock of references */
+};
+
+struct tree;
+
+/* Takes V over.  E and D may be NULL: then every change is -EROFS. They stay the caller's, and outlive the tree. */
+int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret);
+/* The current view, to be given back. */
+struct view_ref *tree_view(struct tree *t);
+void tree_view_done(struct tree *t, struct view_ref *ref);
+
+/* Who asks; what non-idempotent requests are remembered by: cell NO_CELL: not at all. */
+enum { NO_CELL = UINT32_MAX };
+struct tree_call {
+        uid_t uid;
+        gid_t gid;
+        uint32_t cell;
+        uint64_t connection;
+        uint64_t request;
+        bool replayed; /* it may have been done: look into `done` first */
+};
+
+/* Reading: as the functions of view.h. */
+int tree_lookup(struct tree *t, uint64_t dir, const char *name, size_t len, struct node *ret);
+int tree_getattr(struct tree *t, uint64_t id, struct node *ret);
+int tree_readlink(struct tree *t, uint64_t id, struct buf *ret);
+uint64_t tree_parent(struct tree *t, uint64_t dir);
+/* With attributes where PLUS (else only id, and the type in st_mode). FN is called under the tree's lock: it must not call back. */
+struct tree_dirent {
+        struct span name;
+        uint64_t cookie;
+        struct node node;
+};
+int tree_readdir(struct tree *t, uint64_t dir, uint64_t after, bool plus,
+                 int (*fn)(const struct tree_dirent *d, void *user), void *user);
+/* Walks a relative path ("" is the root), following nothing; the path of a node that has one (-ENOENT: removed), appended. */
+int tree_find(struct tree *t, const char *path, struct node *ret);
+int tree_path(struct tree *t, uint64_t id, struct buf *ret);
+
+/* Changes.  The kernel has checked rights and, for directories' moves, loops.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from below. */
+struct tree_new_node {
+        mode_t mode;         /* with the type */
+        dev_t rdev;
+        const char *target;  /* symlinks */
+};
+int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n, struct node *ret);
+int tree_make_unnamed(struct tree *t, const struct tree_call *c, uint64_t dir, mode_t mode, struct node *ret); /* O_TMPFILE */
+int tree_link(struct tree *t, const struct tree_call *c, uint64_t id, uint64_t dir, const char *name, struct node *ret);
+int tree_unlink(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name);
+int tree_rmdir(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name);
+/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE. */
+int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir, const char *to_name, unsigned flags);
+
+/* Mode, owner and times; not the size.  A time of -1 in tv_nsec: leave; of UTIME_NOW: now. */
+struct tree_attr {
+        bool set_mode, set_uid, set_gid;
+        mode_t mode;
+        uid_t uid;
+        gid_t gid;
+        struct timespec atime; /* tv_nsec UTIME_OMIT: leave, UTIME_NOW: now */
+        struct timespec mtime;
+};
+int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct node *ret);
+
+/* Bytes: tree_data.c.  The first change of an image's or the base's bytes copies the file up. */
+ssize_t tree_read(struct tree *t, uint64_t id, void *data, size_t len, uint64_t offset, struct errtext *err);
+ssize_t tree_write(struct tree *t, uint64_t id, const void *data, size_t len, uint64_t offset);
+int tree_truncate(struct tree *t, uint64_t id, uint64_t size);
+int tree_fallocate(struct tree *t, uint64_t id, int mode, uint64_t offset, uint64_t len);
+int64_t tree_lseek(struct tree *t, uint64_t id, uint64_t offset, int whence); /* SEEK_DATA, SEEK_HOLE */
+ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset, size_t len);
+int tree_fsync(struct tree *t, uint64_t id, bool data_only); /* directories as well */
+int tree_statfs(struct tree *t, struct statvfs *ret);
+/* How often a file was copied up since the start: who reads an image's bytes to give them to the kernel looks whether this has changed
+ * meanwhile (prefetch.c). */
+uint64_t tree_copied(const struct tree *t, uint64_t id);
+
+/* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the kernel has let go of it: drops row and bytes. */
+bool tree_is_removed(struct tree *t, uint64_t id);
+int tree_drop_removed(struct tree *t, uint64_t id);
+/* At the start, when no kernel holds anything: drops all removed nodes, and data files without rows. */
+int tree_sweep(struct tree *t);
+
+/* The switch: carries the edits over to NEXT (taken over on success) and makes it the current view, in one step.  What was changed by carrying is added
+ * to the list, for the kernel to be told; STATE_FD/kept/<generation> takes what the user changed in what leaves (tree_carry.c). */
+struct tree_change {
+        uint64_t dir;
+        char *name;   /* NULL: the attributes and listing of the directory (or file) itself */
+};
+struct tree_changes {
+        struct tree_change *list;
+        size_t count;
+        size_t cap;
+        size_t kept;  /* files put to .fusepkg/kept */
+};
+void tree_changes_release(struct tree_changes *c);
+int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
+/* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself). */
+uint64_t tree_above(struct tree *t, uint64_t dir);
+
+/* Everything about the rows that must hold: see README.md; calls FN with a sentence for each thing that does not. */
+int tree_check(struct tree *t, int (*fn)(const char *sentence, void *user), void *user);
+
+#endif
