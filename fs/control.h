@@ -31,6 +31,8 @@ struct control_requests {
 
 /* "Read the truth again": returns 0 once the new generation is served and the kernel has dropped what changed. */
 #define CONTROL_RELOAD _IO('F', 0x51)
+/* "There is a request for the edits": edits_report.h. */
+#define CONTROL_EDITS _IO('F', 0x53)
 #define CONTROL_REQUESTS _IOR('F', 0x52, struct control_requests)
 
 #endif

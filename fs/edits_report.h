@@ -1,0 +1,39 @@
+/* edits_report.h: what commands ask of the edits, and the answer: files in `.fusepkg`, so that neither the mount nor the command trusts anything
+ * but the folder that belongs to the venv's owner.
+ *
+ * A command that holds the venv's lock writes `.fusepkg/edits.request`, and then either sends the ioctl CONTROL_EDITS (control.h) to a live mount, or runs
+ * `fusepkg-mount --edits --site … --state …`, which does the same without mounting.  Either carries the edits over to the environment's generation
+ * first, does what the request says, replaces `.fusepkg/edits.report`, and only then answers.  Lines, words percent-encoded (buf.h):
+ *
+ *     fusepkg edits-request 1
+ *     report                            what differs from the environment
+ *     check                             adds `bad` lines: tree_check
+ *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
+ *     end
+ *
+ *     fusepkg edits-report 1
+ *     generation <n>
+ *     modified <id, hex> <mode, octal> <size> <data: 0 or 1> <path>      bytes (data 1) or attributes (0) of a file of the environment
+ *     removed <id> <type: f d l> <path>                                  of the environment, no longer there (a folder: and all in it)
+ *     moved <id> <type> <path now> <path in the environment>             of the environment, with all in it
+ *     linked <id> <path> <path in the environment>                       a further name
+ *     added <id> <type: f d l p s c b> <mode> <size> <path>              made here; folders before what is in them; `data` file name is the id in %016x
+ *     kept <generation> <path>                                           what this request put to kept
+ *     bad <sentence>
+ *     reverted <path>
+ *     end
+ *
+ * The cost is in proportion to the rows, not to the environment. */
+#ifndef FUSEPKG_EDITS_REPORT_H
+#define FUSEPKG_EDITS_REPORT_H
+
+#include "fs/tree.h"
+
+#define EDITS_REQUEST_FILE "edits.request"
+#define EDITS_REPORT_FILE "edits.report"
+#define KEPT_DIR "kept"
+
+/* Reads the request, does it, writes the report.  CHANGES: what the kernel is to be told.  STATE_FD: .fusepkg. */
+int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* tree_private.h: what the files of the tree share; nobody else includes it.  All functions are called under the tree's lock unless they say
+ * otherwise. */
+#ifndef FUSEPKG_TREE_PRIVATE_H
+#define FUSEPKG_TREE_PRIVATE_H
+
+#include "fs/tree.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { TREE_COPIED = 1024 };
+
+/* Ids of removed nodes (links 0): open addressing, 0 is empty. */
+struct id_set {
+        uint64_t *ids;
+        size_t count;
+        size_t size;
+};
+
+struct tree {
+        pthread_mutex_t lock;
+        pthread_mutex_t refs_lock;
+        pthread_mutex_t copy_lock;  /* one copy-up at a time; taken before the lock, never under it */
+        struct view_ref *current;   /* guarded by refs_lock; changes under lock as well, so either will do to read it */
+        struct edits *edits;        /* immutable, as the next; the rows are guarded by lock */
+        struct edit_data *data;
+        int64_t last_time;          /* ns: the last that tree_now gave; guarded by lock */
+        struct id_set removed;      /* guarded by lock */
+        _Atomic uint64_t copied[TREE_COPIED]; /* by a hash of the id: copy-ups */
+};
+
+/* The current view: valid while the lock is held. */
+static inline const struct view *tree_current(const struct tree *t)
+{
+        return t->current->view;
+}
+
+/* The time of a change: later than any that was given, and than the generation's. */
+int64_t tree_now(struct tree *t);
+
+/* The row of a node, or what the view has as a row that is not there yet (*RET_STORED false).  A file of the view that no name shows any more has 0 links.
+ * -ENOENT. */
+int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stored);
+/* What programs see of it. */
+int tree_stat(struct tree *t, const struct edit_node *n, bool stored, struct node *ret);
+/* The view's directory that shows through DIR; 0: none. */
+int tree_below(struct tree *t, uint64_t dir, uint64_t *ret);
+/* What the view has at that name, whatever the rows say; -ENOENT. */
+int tree_lookup_below(struct tree *t, uint64_t dir, const char *name, size_t len, struct node *ret);
+/* Does the view's node come after that horizon? */
+bool tree_is_newer(const struct tree *t, uint64_t id, uint32_t horizon);
+/* What the name is: its id and type; -ENOENT. */
+int tree_resolve(struct tree *t, uint64_t dir, const char *name, size_t len, uint64_t *ret_id, mode_t *ret_type);
+
+/* In a transaction: begins one, after looking whether this request was done before (then 1, its result in *RET_DONE); ends it: commits when R is 0 and
+ * notes what was done, else rolls back. */
+int tree_begin(struct tree *t, const struct tree_call *c, struct edit_done *ret_done);
+int tree_end(struct tree *t, const struct tree_call *c, int r, uint64_t id);
+/* A directory's entries changed: its times, and SUBDIRS more directories in it. */
+int tree_touch_dir(struct tree *t, uint64_t dir, int subdirs, int64_t now);
+/* The name shows ID from now on; or nothing (a whiteout where the view has something). */
+int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, mode_t type);
+int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
+/* One name less: the row's links, or a removed node. */
+int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
+
+int id_set_add(struct id_set *s, uint64_t id);
+void id_set_remove(struct id_set *s, uint64_t id);
+bool id_set_has(const struct id_set *s, uint64_t id);
+
+static inline _Atomic uint64_t *tree_copied_at(const struct tree *t, uint64_t id)
+{
+        return (_Atomic uint64_t *)&t->copied[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (TREE_COPIED - 1)];
+}
+
+#endif
