@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-/* What every command takes.  -v and -q count. */
-static const struct option_spec global_options[] = {
+/* -v and -q count. */
+const struct option_spec command_global_options[] = {
         { "--quiet", 'q', NULL, "print errors and warnings only; twice: nothing" },
         { "--verbose", 'v', NULL, "print more" },
-        { "--color", 0, "WHEN", "auto, always or never" },
+        { "--color", 0, "auto|always|never", "when to use colours: by itself on a terminal only" },
         { "--help", 'h', NULL, "print this help" },
         { NULL, 0, NULL, NULL },
 };
@@ -91,7 +91,7 @@ static const struct option_spec *find_option(const struct command *c, const char
 {
         const struct option_spec *spec = find_spec(c->options, name, len, letter);
 
-        return spec ? spec : find_spec(global_options, name, len, letter);
+        return spec ? spec : find_spec(command_global_options, name, len, letter);
 }
 
 static void give(struct options *o, const struct option_spec *spec, const char *value)
@@ -302,7 +302,7 @@ static int help_option(const struct option_spec *s, struct buf *ret)
         else
                 snprintf(head, sizeof(head), "    %s%s%s", s->name, s->argument ? " " : "",
                          s->argument ? s->argument : "");
-        return buf_printf(ret, "  %-28s %s\n", head, s->help);
+        return buf_printf(ret, "  %-32s %s\n", head, s->help);
 }
 
 int command_help(const struct command *c, struct buf *ret)
@@ -317,14 +317,14 @@ int command_help(const struct command *c, struct buf *ret)
                 r = buf_add_str(ret, "\nOptions:\n");
         for (const struct option_spec *s = c->options; r == 0 && s && s->name; s++)
                 r = help_option(s, ret);
-        for (const struct option_spec *s = global_options; r == 0 && s->name; s++)
+        for (const struct option_spec *s = command_global_options; r == 0 && s->name; s++)
                 r = help_option(s, ret);
         return r;
 }
 
 int command_overview(const struct command *const *table, struct buf *ret)
 {
-        int r = buf_add_str(ret, "Usage: fusepkg [-q|-v] [--color WHEN] COMMAND ...\n\n"
+        int r = buf_add_str(ret, "Usage: fusepkg [-q|-v] [--color auto|always|never] COMMAND ...\n\n"
                                  "Installs wheels from a store that keeps each once into virtual environments on any\n"
                                  "partition, through FUSE.\n\nCommands:\n");
 

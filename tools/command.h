@@ -4,8 +4,11 @@
  * stderr everything else.  A command prints its error once: "error: <sentence>", and hints as "hint: <sentence>".
  *
  * Options: --name VALUE, --name=VALUE, -x VALUE, -xVALUE, flags of one letter combined (-qv), and "--", after which
- * everything is an argument.  Options and arguments may be mixed.  Every command also takes GLOBAL_OPTIONS, which may
- * stand in front of the command's name as well. */
+ * everything is an argument.  Options and arguments may be mixed.  Every command also takes command_global_options,
+ * which may stand in front of the command's name as well.
+ *
+ * Words in capitals, in `usage` and in `argument`, tell shells what to complete: DIR a folder; FILE, PATH and WHEEL a
+ * file; "a|b|c" one of these; of anything else they know nothing. */
 #ifndef FUSEPKG_COMMAND_H
 #define FUSEPKG_COMMAND_H
 
@@ -21,9 +24,12 @@ enum {
 struct option_spec {
         const char *name;     /* "--venv" */
         char letter;          /* 'p' or 0 */
-        const char *argument; /* "DIR", NULL for a flag */
+        const char *argument; /* "DIR", "auto|always|never", NULL for a flag */
         const char *help;     /* one line */
 };
+
+/* What every command takes besides its own; ends with a NULL name. */
+extern const struct option_spec command_global_options[];
 
 struct options; /* the parsed command line of one command */
 const char *option_value(const struct options *o, const char *name);          /* the last one; NULL when absent */
@@ -47,6 +53,9 @@ struct command {
 extern const struct command command_add, command_remove, command_list, command_show, command_freeze, command_status,
         command_mount, command_umount, command_doctor, command_export, command_store_path, command_store_du,
         command_store_verify, command_debug_requests;
+
+/* All of them, in the order of `fusepkg help`, and a NULL.  Help, the man page and the shells' completions come from it. */
+extern const struct command *const command_table[];
 
 /* Runs `fusepkg ARGV…` with a NULL-terminated table: finds the command, answers help and version, parses, sets the ui
  * up, runs.  Returns the exit status. */

@@ -158,7 +158,7 @@ static int run(const struct options *o)
 
 static const struct option_spec options[] = {
         TARGET_OPTIONS,
-        { "--format", 0, "FORMAT", "columns (the default), freeze or json" },
+        { "--format", 0, "columns|freeze|json", "how to print it: in columns by default" },
         { "--json", 0, NULL, "the same as --format json: a list of {name, version}" },
         { NULL, 0, NULL, NULL },
 };

@@ -6,24 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-static const struct command *const table[] = {
-        &command_add,
-        &command_remove,
-        &command_list,
-        &command_show,
-        &command_freeze,
-        &command_status,
-        &command_mount,
-        &command_umount,
-        &command_doctor,
-        &command_export,
-        &command_store_path,
-        &command_store_du,
-        &command_store_verify,
-        &command_debug_requests,
-        NULL,
-};
-
 /* A file that we open must never become somebody's stdout. */
 static bool open_standard_streams(void)
 {
@@ -45,7 +27,7 @@ int main(int argc, char **argv)
         if (!open_standard_streams())
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN); /* a closed stdout is found out below; a commit is never torn by one */
-        status = command_main(table, argc, argv);
+        status = command_main(command_table, argc, argv);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 if (errno != EPIPE)
                         ui_error("cannot write the result: %s", strerror(errno));
