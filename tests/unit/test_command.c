@@ -163,7 +163,7 @@ static void help_comes_from_the_table(void **state)
         assert_int_equal(command_help(&cook, &text), 0);
         assert_non_null(strstr(text.data, "Usage: fusepkg cook [OPTIONS] DISH..."));
         assert_non_null(strstr(text.data, "Also: fry boil."));
-        assert_non_null(strstr(text.data, "  -p, --pan SIZE               which pan\n"));
+        assert_non_null(strstr(text.data, "  -p, --pan SIZE                   which pan\n"));
         assert_non_null(strstr(text.data, "--quiet"));
         assert_int_equal(command_overview(table, &overview), 0);
         assert_non_null(strstr(overview.data, "  shelf list       Show the shelf\n"));
