@@ -13,6 +13,8 @@
 #include "fs/edits.h"
 #include "fs/view.h"
 
+#include <sys/statvfs.h>
+
 struct view_ref {
         struct view *view;
         unsigned refs; /* guarded by the tree's lock of references */
@@ -56,7 +58,7 @@ int tree_path(struct tree *t, uint64_t id, struct buf *ret);
 
 /* Changes.  The kernel has checked rights and, for directories' moves, loops.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from below. */
 struct tree_new_node {
-        mode_t mode;         /* with the type */
+        mode_t mode;         /* with the type; of a symlink S_IFLNK */
         dev_t rdev;
         const char *target;  /* symlinks */
 };
@@ -94,9 +96,10 @@ uint64_t tree_copied(const struct tree *t, uint64_t id);
 
 /* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the kernel has let go of it: drops row and bytes. */
 bool tree_is_removed(struct tree *t, uint64_t id);
-int tree_drop_removed(struct tree *t, uint64_t id);
-/* At the start, when no kernel holds anything: drops all removed nodes, and data files without rows. */
-int tree_sweep(struct tree *t);
+int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n);
+/* At the start, when no kernel holds anything: drops all removed nodes, and data files without rows.  *RET_LOST: rows whose data file a power
+ * cut took: new files are empty now, others the view's again. */
+int tree_sweep(struct tree *t, size_t *ret_lost);
 
 /* The switch: carries the edits over to NEXT (taken over on success) and makes it the current view, in one step.  What was changed by carrying is added
  * to the list, for the kernel to be told; STATE_FD/kept/<generation> takes what the user changed in what leaves (tree_carry.c). */

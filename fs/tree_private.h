@@ -49,8 +49,19 @@ int tree_below(struct tree *t, uint64_t dir, uint64_t *ret);
 int tree_lookup_below(struct tree *t, uint64_t dir, const char *name, size_t len, struct node *ret);
 /* Does the view's node come after that horizon? */
 bool tree_is_newer(const struct tree *t, uint64_t id, uint32_t horizon);
+/* Does a row say what a name is, where the view has BELOW for it? */
+bool tree_row_hides(const struct tree *t, const struct edit_entry *row, uint64_t below, mode_t below_type);
 /* What the name is: its id and type; -ENOENT. */
 int tree_resolve(struct tree *t, uint64_t dir, const char *name, size_t len, uint64_t *ret_id, mode_t *ret_type);
+
+/* tree_lookup, tree_readdir, tree_find, tree_path, under the lock; FN of tree_list may call what takes no lock. */
+int tree_stat_named(struct tree *t, uint64_t id, struct node *ret);
+int tree_list(struct tree *t, uint64_t dir, uint64_t after, bool plus, int (*fn)(const struct tree_dirent *d, void *user), void *user);
+int tree_find_locked(struct tree *t, const char *path, uint64_t *ret_id, mode_t *ret_type);
+int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret);
+/* A directory and a name that show the node; -ENOENT: none. */
+int tree_place(struct tree *t, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
+int tree_is_empty_dir(struct tree *t, uint64_t dir, bool *ret);
 
 /* In a transaction: begins one, after looking whether this request was done before (then 1, its result in *RET_DONE); ends it: commits when R is 0 and
  * notes what was done, else rolls back. */

@@ -1,0 +1,57 @@
+/* edits_private.h: what the files of the edits' rows share. */
+#ifndef FUSEPKG_EDITS_PRIVATE_H
+#define FUSEPKG_EDITS_PRIVATE_H
+
+#include "fs/edits.h"
+
+#include <sqlite3.h>
+
+/* Each is prepared when it is first used. */
+enum edits_statement {
+        EDITS_BEGIN,
+        EDITS_COMMIT,
+        EDITS_ROLLBACK,
+        EDITS_NODE_GET,
+        EDITS_NODE_PUT,
+        EDITS_NODE_DROP,
+        EDITS_NODE_LIST,
+        EDITS_NODE_ANY,
+        EDITS_NODE_ABOVE,
+        EDITS_TARGET_GET,
+        EDITS_TARGET_SET,
+        EDITS_ENTRY_GET,
+        EDITS_ENTRY_PUT,
+        EDITS_ENTRY_DROP,
+        EDITS_ENTRY_LIST,
+        EDITS_ENTRY_ALL,
+        EDITS_ENTRY_OF,
+        EDITS_ENTRY_DROP_DIR,
+        EDITS_ENTRY_ANY,
+        EDITS_ENTRY_ANY_DIR,
+        EDITS_META_GET,
+        EDITS_META_PUT,
+        EDITS_DONE_GET,
+        EDITS_DONE_PUT,
+        EDITS_STATEMENTS,
+};
+
+struct edits {
+        sqlite3 *db;
+        sqlite3_stmt *statements[EDITS_STATEMENTS];
+        uint64_t next_id;     /* of a new node */
+        uint64_t reserved_id; /* ids below this are promised to us by meta */
+        bool empty;           /* no rows, for sure */
+        bool in_transaction;
+};
+
+/* The statement, reset and ready to be bound; NULL when it cannot be prepared. */
+sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which);
+/* -errno of what SQLite said last. */
+int edits_errno(struct edits *e, int code);
+/* Runs a statement that gives no rows. */
+int edits_run(struct edits *e, sqlite3_stmt *s);
+
+int edits_meta_get(struct edits *e, const char *key, int64_t *ret); /* -ENOENT */
+int edits_meta_put(struct edits *e, const char *key, int64_t value);
+
+#endif
