@@ -165,6 +165,7 @@ void view_free(struct view *v)
                 }
         free(v->dirs);
         free(v->by_id);
+        free(v->provided);
         free(v->conflicts);
         free(v->slots);
         buf_release(&v->record);
@@ -382,35 +383,6 @@ int view_find(const struct view *v, const char *path, struct node *ret)
         if (r == 0)
                 *ret = n;
         return r;
-}
-
-uint64_t view_parent(const struct view *v, uint64_t dir)
-{
-        const struct merged_dir *d = view_merged(v, dir);
-        const struct view_slot *s;
-        struct image_entry e;
-        const char *path;
-        struct node n;
-
-        if (d)
-                return d->parent;
-        if (view_is_base(dir) && v->base && (path = base_path(v->base, dir))) {
-                cleanup_buf struct buf up = { 0 };
-                const char *slash = strrchr(path, '/');
-
-                if (slash && buf_add(&up, path, (size_t)(slash - path)) == 0 && view_find(v, up.data, &n) == 0)
-                        return n.id;
-                return NODE_ROOT;
-        }
-        if (view_entry(v, dir, &s, &e) < 0)
-                return NODE_ROOT;
-        /* The parent of an exclusive directory may be merged: then its id is not the slot's own. */
-        for (size_t i = 0; i < v->dir_count; i++)
-                for (size_t k = 0; k < v->dirs[i]->provider_count; k++)
-                        if (v->slots[v->dirs[i]->providers[k].slot].number == s->number &&
-                            v->dirs[i]->providers[k].entry == e.parent)
-                                return v->dirs[i]->id;
-        return slot_id(s, e.parent);
 }
 
 /* Do both hide the same of the base? */

@@ -1,5 +1,7 @@
-/* view_index.c: finding merged directories by id, and names in them. */
+/* view_index.c: finding merged directories by id and by provider, and names in them. */
 #include "fs/view_private.h"
+
+#include <xxhash.h>
 
 void merged_dir_free(struct merged_dir *d)
 {
@@ -14,7 +16,12 @@ void merged_dir_free(struct merged_dir *d)
         free(d);
 }
 
-int view_index(struct view *v)
+static uint64_t spread(uint64_t key)
+{
+        return key * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+}
+
+static int index_ids(struct view *v)
 {
         size_t size = 16;
 
@@ -25,7 +32,7 @@ int view_index(struct view *v)
                 return -ENOMEM;
         v->by_id_size = size;
         for (size_t i = 0; i < v->dir_count; i++) {
-                uint64_t at = v->dirs[i]->id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+                uint64_t at = spread(v->dirs[i]->id);
 
                 while (v->by_id[at & (size - 1)])
                         at++;
@@ -34,9 +41,56 @@ int view_index(struct view *v)
         return 0;
 }
 
+/* Slots' ids are above 2^32 and below 2^62, so a hash with the highest bit is none of them. */
+static uint64_t base_key(const char *path, size_t len)
+{
+        return XXH3_64bits(path, len) | UINT64_C(1) << 63;
+}
+
+static void add_provided(struct view *v, uint64_t key, size_t dir)
+{
+        uint64_t at = spread(key);
+
+        while (v->provided[at & (v->provided_size - 1)].dir)
+                at++;
+        v->provided[at & (v->provided_size - 1)] = (struct provided){ key, (uint32_t)dir + 1 };
+}
+
+static int index_providers(struct view *v)
+{
+        size_t size = 16, n = 0;
+
+        for (size_t i = 0; i < v->dir_count; i++)
+                n += v->dirs[i]->provider_count + v->dirs[i]->in_base;
+        while (size < 2 * n + 2)
+                size *= 2;
+        v->provided = calloc(size, sizeof(*v->provided));
+        if (!v->provided)
+                return -ENOMEM;
+        v->provided_size = size;
+        for (size_t i = 0; i < v->dir_count; i++) {
+                const struct merged_dir *d = v->dirs[i];
+
+                if (d->id == NODE_DATA)
+                        continue; /* it shows its providers themselves, not what is in them */
+                for (size_t k = 0; k < d->provider_count; k++)
+                        add_provided(v, slot_id(&v->slots[d->providers[k].slot], d->providers[k].entry), i);
+                if (d->in_base)
+                        add_provided(v, base_key(d->path, strlen(d->path)), i);
+        }
+        return 0;
+}
+
+int view_index(struct view *v)
+{
+        int r = index_ids(v);
+
+        return r < 0 ? r : index_providers(v);
+}
+
 const struct merged_dir *view_merged(const struct view *v, uint64_t id)
 {
-        uint64_t at = id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+        uint64_t at = spread(id);
 
         for (;; at++) {
                 uint32_t n = v->by_id[at & (v->by_id_size - 1)];
@@ -45,6 +99,33 @@ const struct merged_dir *view_merged(const struct view *v, uint64_t id)
                         return NULL;
                 if (v->dirs[n - 1]->id == id)
                         return v->dirs[n - 1];
+        }
+}
+
+const struct merged_dir *view_provided(const struct view *v, uint64_t id)
+{
+        for (uint64_t at = spread(id);; at++) {
+                const struct provided *p = &v->provided[at & (v->provided_size - 1)];
+
+                if (p->dir == 0)
+                        return NULL;
+                if (p->key == id)
+                        return v->dirs[p->dir - 1];
+        }
+}
+
+const struct merged_dir *view_provided_by_base(const struct view *v, const char *path, size_t len)
+{
+        uint64_t key = base_key(path, len);
+
+        for (uint64_t at = spread(key);; at++) {
+                const struct provided *p = &v->provided[at & (v->provided_size - 1)];
+                const struct merged_dir *d = p->dir ? v->dirs[p->dir - 1] : NULL;
+
+                if (!d)
+                        return NULL;
+                if (p->key == key && d->in_base && strlen(d->path) == len && memcmp(d->path, path, len) == 0)
+                        return d;
         }
 }
 

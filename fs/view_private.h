@@ -64,6 +64,7 @@ struct merged_dir {
         uint64_t as_of;    /* of its `dir` row, 0 without one */
         char *path;        /* as mounted; "" is the root */
         bool in_base;
+        bool cut;          /* the edits took it away from its name: it has an id alone */
         struct provider *providers; /* by slot, lowest first */
         size_t provider_count;
         struct merged_entry *entries; /* by cookie, then name */
@@ -72,6 +73,12 @@ struct merged_dir {
         uint32_t subdirs;  /* listed ones */
         char **names;      /* of the base's entries */
         size_t name_count;
+};
+
+/* Which merged directory shows what a provider has. */
+struct provided {
+        uint64_t key;      /* the provider's own id for it; of the base a hash of the path */
+        uint32_t dir;      /* index + 1; 0: empty */
 };
 
 struct view {
@@ -91,6 +98,8 @@ struct view {
         size_t dir_cap;
         uint32_t *by_id;            /* open addressing; index + 1 */
         size_t by_id_size;
+        struct provided *provided;  /* open addressing */
+        size_t provided_size;
         struct merged_conflict *conflicts;
         size_t conflict_count;
         size_t conflict_cap;
@@ -114,6 +123,9 @@ static inline bool view_is_base(uint64_t id)
 /* view_index.c: by id after view_index, which view_merge calls; NULL when the directory is one provider's own. */
 int view_index(struct view *v);
 const struct merged_dir *view_merged(const struct view *v, uint64_t id);
+/* The merged directory that shows the directory ID of an image; or a folder of the base.  NULL: nobody but itself, or it is hidden. */
+const struct merged_dir *view_provided(const struct view *v, uint64_t id);
+const struct merged_dir *view_provided_by_base(const struct view *v, const char *path, size_t len);
 const struct merged_entry *merged_find(const struct merged_dir *d, const char *name, size_t len);
 /* NULL when no slot has that number. */
 const struct view_slot *view_slot_of(const struct view *v, uint64_t id);
