@@ -27,11 +27,11 @@
 #ifndef FUSEPKG_EDITS_REPORT_H
 #define FUSEPKG_EDITS_REPORT_H
 
+#include "fs/kept.h"
 #include "fs/tree.h"
 
 #define EDITS_REQUEST_FILE "edits.request"
 #define EDITS_REPORT_FILE "edits.report"
-#define KEPT_DIR "kept"
 
 /* Reads the request, does it, writes the report.  CHANGES: what the kernel is to be told.  STATE_FD: .fusepkg. */
 int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err);
