@@ -2,8 +2,7 @@
  *
  * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends invalidations, holding
  * no lock, since the kernel may wait for an answer of a worker before it takes one.
- * Lock order: a request holds a reference to the view that it began with; `lock` guards the pointer and the counts of references and is never
- * held while anything else is done. */
+ * What they answer comes from the tree (tree.h), which has its own locks. */
 #ifndef FUSEPKG_SERVER_H
 #define FUSEPKG_SERVER_H
 
@@ -12,7 +11,7 @@
 #include "fs/control.h"
 #include "fs/log.h"
 #include "fs/prefetch.h"
-#include "fs/view.h"
+#include "fs/tree.h"
 
 #include <fuse3/fuse_lowlevel.h>
 #include <pthread.h>
@@ -21,11 +20,6 @@
 enum {
         SERVER_THREADS = 3, /* fastest for the first touch of a large library: tried */
         RELOADS_MAX = 64,   /* commands that wait for one reload */
-};
-
-struct view_ref {
-        struct view *view;
-        unsigned refs; /* guarded by the server's lock */
 };
 
 struct server {
@@ -38,8 +32,9 @@ struct server {
         struct log log;
         int done_fd; /* an eventfd: a worker found the mount gone */
 
-        pthread_mutex_t lock;
-        struct view_ref *current; /* guarded by lock */
+        struct tree *tree;
+        struct edits *edits;         /* NULL, as the next: the venv cannot be written */
+        struct edit_data *edit_data;
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */
@@ -52,12 +47,6 @@ struct server {
         size_t reload_count;
         bool reload_wanted; /* without anybody waiting: SIGHUP */
 };
-
-/* The view as it is now, to be given back. */
-struct view_ref *server_view(struct server *s);
-void server_view_done(struct server *s, struct view_ref *ref);
-/* Puts NEXT (owned from now on) in the place of the current view, which is returned with the reference that the server had. */
-struct view_ref *server_swap(struct server *s, struct view_ref *next);
 
 extern const struct fuse_lowlevel_ops server_ops;
 

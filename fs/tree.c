@@ -100,7 +100,7 @@ static bool is_hidden(struct tree *t, uint64_t id)
         r = view_place(tree_current(t), id, &dir, &name);
         if (r < 0)
                 return r == -ENOENT;
-        dir = tree_above(t, dir);
+        dir = tree_above_locked(t, dir);
         if (edits_node_get(t->edits, dir, &parent) == 0 && parent.links == 0)
                 return true;
         return edits_entry_get(t->edits, dir, name.data, name.len, &row) == 0 && row.id != id && !tree_is_newer(t, id, row.horizon);
@@ -211,9 +211,26 @@ int tree_below(struct tree *t, uint64_t dir, uint64_t *ret)
         return r;
 }
 
+uint64_t tree_above_locked(struct tree *t, uint64_t dir)
+{
+        uint64_t above;
+
+        return t->edits && edits_above(t->edits, dir, &above) == 0 ? above : dir;
+}
+
+uint64_t tree_above(struct tree *t, uint64_t dir)
+{
+        uint64_t above;
+
+        pthread_mutex_lock(&t->lock);
+        above = tree_above_locked(t, dir);
+        pthread_mutex_unlock(&t->lock);
+        return above;
+}
+
 int tree_lookup_below(struct tree *t, uint64_t dir, const char *name, size_t len, struct node *ret)
 {
-        uint64_t below;
+        uint64_t below = 0;
         int r = tree_below(t, dir, &below);
 
         if (r < 0)
@@ -336,7 +353,7 @@ int tree_place(struct tree *t, uint64_t id, uint64_t *ret_dir, struct buf *ret_n
                 r = view_place(tree_current(t), id, &p.dir, ret_name);
                 if (r < 0)
                         return r;
-                p.dir = tree_above(t, p.dir);
+                p.dir = tree_above_locked(t, p.dir);
         }
         *ret_dir = p.dir;
         return 0;
@@ -386,7 +403,7 @@ uint64_t tree_parent(struct tree *t, uint64_t dir)
         if (t->edits && edits_node_get(t->edits, dir, &n) == 0 && n.parent)
                 parent = n.parent;
         else
-                parent = edits_is_new(dir) ? NODE_ROOT : tree_above(t, view_parent(tree_current(t), dir));
+                parent = edits_is_new(dir) ? NODE_ROOT : tree_above_locked(t, view_parent(tree_current(t), dir));
         pthread_mutex_unlock(&t->lock);
         return parent;
 }

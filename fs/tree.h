@@ -115,7 +115,7 @@ struct tree_changes {
 };
 void tree_changes_release(struct tree_changes *c);
 int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
-/* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself). */
+/* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself); tree.c. */
 uint64_t tree_above(struct tree *t, uint64_t dir);
 
 /* Everything about the rows that must hold: see README.md; calls FN with a sentence for each thing that does not. */

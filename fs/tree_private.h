@@ -45,6 +45,8 @@ int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stor
 int tree_stat(struct tree *t, const struct edit_node *n, bool stored, struct node *ret);
 /* The view's directory that shows through DIR; 0: none. */
 int tree_below(struct tree *t, uint64_t dir, uint64_t *ret);
+/* tree_above, under the lock. */
+uint64_t tree_above_locked(struct tree *t, uint64_t dir);
 /* What the view has at that name, whatever the rows say; -ENOENT. */
 int tree_lookup_below(struct tree *t, uint64_t dir, const char *name, size_t len, struct node *ret);
 /* Does the view's node come after that horizon? */
@@ -72,6 +74,8 @@ int tree_touch_dir(struct tree *t, uint64_t dir, int subdirs, int64_t now);
 /* The name shows ID from now on; or nothing (a whiteout where the view has something). */
 int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, mode_t type);
 int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
+/* A directory was removed: its row stays, with no links and no names. */
+int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 

@@ -1,0 +1,75 @@
+/* tree_attr.c: modes, owners and times: rows alone, but the times of a file whose bytes are here. */
+#include "fs/tree_private.h"
+
+#include <fcntl.h>
+
+static int64_t ns_of(struct timespec t)
+{
+        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* What is not "now" and not "leave" is taken as it is. */
+static void set_time(struct timespec *wanted, int64_t now, int64_t *time)
+{
+        if (wanted->tv_nsec == UTIME_NOW)
+                *wanted = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
+        if (wanted->tv_nsec != UTIME_OMIT)
+                *time = ns_of(*wanted);
+}
+
+static int set_data_times(struct tree *t, uint64_t id, const struct timespec times[2])
+{
+        struct edit_file *f;
+        int r;
+
+        if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+                return 0;
+        r = edit_file_get(t->data, id, &f);
+        if (r < 0)
+                return r;
+        r = futimens(edit_file_fd(f), times) < 0 ? -errno : 0;
+        edit_file_put(t->data, f);
+        return r;
+}
+
+static int set(struct tree *t, uint64_t id, const struct tree_attr *a, struct edit_node *n)
+{
+        struct timespec times[2] = { a->atime, a->mtime };
+        int64_t now = tree_now(t);
+        bool stored;
+        int r = tree_node(t, id, n, &stored);
+
+        if (r < 0)
+                return r;
+        if (id == NODE_MARKER)
+                return -EPERM;
+        if (a->set_mode)
+                n->mode = (n->mode & S_IFMT) | (a->mode & 07777);
+        if (a->set_uid)
+                n->uid = a->uid;
+        if (a->set_gid)
+                n->gid = a->gid;
+        set_time(&times[0], now, &n->atime);
+        set_time(&times[1], now, &n->mtime);
+        n->ctime = now;
+        r = edits_node_put(t->edits, n);
+        if (r == 0 && n->links == 0)
+                r = id_set_add(&t->removed, id);
+        return r < 0 || !n->data ? r : set_data_times(t, id, times);
+}
+
+int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct node *ret)
+{
+        struct edit_node n;
+        struct edit_done done;
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = tree_begin(t, NULL, &done);
+        if (r == 0)
+                r = tree_end(t, NULL, set(t, id, a, &n), 0);
+        if (r == 0)
+                r = tree_stat(t, &n, true, ret);
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}

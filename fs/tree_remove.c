@@ -1,0 +1,191 @@
+/* tree_remove.c: names that go, and nodes that nothing names any more. */
+#include "fs/tree_private.h"
+
+static bool is_fixed(uint64_t id)
+{
+        return id == NODE_MARKER || id == NODE_DATA;
+}
+
+/* A removed directory: no names, no links; its row stays until the kernel has let go of it. */
+int tree_drop_dir(struct tree *t, uint64_t id, int64_t now)
+{
+        struct edit_node n;
+        bool stored;
+        int r = tree_node(t, id, &n, &stored);
+
+        if (r == 0)
+                r = edits_drop_dir(t->edits, id);
+        if (r == 0)
+                r = id_set_add(&t->removed, id);
+        if (r < 0)
+                return r;
+        n.links = 0;
+        n.subdirs = 0;
+        n.ctime = now;
+        return edits_node_put(t->edits, &n);
+}
+
+static int remove_name(struct tree *t, uint64_t dir, const char *name, bool directory)
+{
+        int64_t now = tree_now(t);
+        bool empty = true;
+        uint64_t id;
+        mode_t type;
+        int r = tree_resolve(t, dir, name, strlen(name), &id, &type);
+
+        if (r < 0)
+                return r;
+        if (is_fixed(id))
+                return -EPERM;
+        if (S_ISDIR(type) != directory)
+                return directory ? -ENOTDIR : -EISDIR;
+        if (directory)
+                r = tree_is_empty_dir(t, id, &empty);
+        if (r == 0 && !empty)
+                r = -ENOTEMPTY;
+        if (r == 0)
+                r = tree_clear_name(t, dir, name);
+        if (r == 0)
+                r = directory ? tree_drop_dir(t, id, now) : tree_drop_link(t, id, now);
+        return r < 0 ? r : tree_touch_dir(t, dir, directory ? -1 : 0, now);
+}
+
+static int remove_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, bool directory)
+{
+        struct edit_done done;
+        int r = tree_begin(t, c, &done);
+
+        if (r == 1)
+                return done.result;
+        return r < 0 ? r : tree_end(t, c, remove_name(t, dir, name, directory), 0);
+}
+
+int tree_unlink(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name)
+{
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = remove_locked(t, c, dir, name, false);
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
+int tree_rmdir(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name)
+{
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = remove_locked(t, c, dir, name, true);
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
+/* Removed nodes ------------------------------------------------------------------------------------------------ */
+
+bool tree_is_removed(struct tree *t, uint64_t id)
+{
+        bool removed;
+
+        pthread_mutex_lock(&t->lock);
+        removed = id_set_has(&t->removed, id);
+        pthread_mutex_unlock(&t->lock);
+        return removed;
+}
+
+/* Row first, then the file: one without a row is litter, a row without its file would be a loss. */
+static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_dropped)
+{
+        struct edit_node node;
+        int r = edits_begin(t->edits);
+
+        for (size_t i = 0; i < n && r == 0; i++) {
+                r = edits_node_get(t->edits, ids[i], &node);
+                ret_dropped[i] = r == 0 && node.links == 0;
+                if (ret_dropped[i])
+                        r = edits_node_drop(t->edits, ids[i]);
+                else if (r == -ENOENT)
+                        r = 0;
+        }
+        if (r < 0) {
+                edits_rollback(t->edits);
+                return r;
+        }
+        return edits_commit(t->edits);
+}
+
+int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
+{
+        cleanup_free bool *dropped = calloc(n ? n : 1, sizeof(*dropped));
+        int r = dropped ? 0 : -ENOMEM;
+
+        if (!t->edits)
+                return -EROFS;
+        pthread_mutex_lock(&t->lock);
+        if (r == 0)
+                r = drop_rows(t, ids, n, dropped);
+        for (size_t i = 0; i < n && r == 0; i++) {
+                id_set_remove(&t->removed, ids[i]);
+                if (dropped[i])
+                        edit_file_remove(t->data, ids[i]);
+        }
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
+/* At the start ------------------------------------------------------------------------------------------------- */
+
+struct sweep {
+        struct tree *tree;
+        size_t lost;
+};
+
+static int sweep_node(const struct edit_node *n, void *user)
+{
+        struct sweep *s = user;
+        struct edit_node without = *n;
+        struct stat st;
+
+        if (n->links == 0)
+                return edits_node_drop(s->tree->edits, n->id);
+        if (!n->data || edit_file_stat(s->tree->data, n->id, &st) == 0)
+                return 0;
+        s->lost++;
+        if (edits_is_new(n->id))
+                return edit_file_create(s->tree->data, n->id);
+        without.data = false;
+        return edits_node_put(s->tree->edits, &without);
+}
+
+static bool has_row(uint64_t id, void *user)
+{
+        struct tree *t = user;
+        struct edit_node n;
+        int r = edits_node_get(t->edits, id, &n);
+
+        /* In doubt it stays. */
+        return r == 0 ? n.data : r != -ENOENT;
+}
+
+int tree_sweep(struct tree *t, size_t *ret_lost)
+{
+        struct sweep s = { t, 0 };
+        int r;
+
+        if (!t->edits)
+                return 0;
+        pthread_mutex_lock(&t->lock);
+        r = edits_begin(t->edits);
+        if (r == 0) {
+                r = edits_nodes(t->edits, sweep_node, &s);
+                if (r == 0)
+                        r = edits_commit(t->edits);
+                else
+                        edits_rollback(t->edits);
+        }
+        if (r == 0)
+                r = edit_data_sweep(t->data, has_row, t);
+        pthread_mutex_unlock(&t->lock);
+        if (r == 0)
+                *ret_lost = s.lost;
+        return r;
+}
