@@ -1,0 +1,417 @@
+#include "fs/edit_data.h"
+#include "store/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum {
+        NAME_DIGITS = 16,
+        NAME_SIZE = NAME_DIGITS + sizeof(".new"), /* with the final NUL */
+};
+
+struct edit_file {
+        uint64_t id;
+        int fd;
+        unsigned users; /* guarded by the cache's lock, as the next two */
+        bool cached;
+        uint64_t used;
+};
+
+struct edit_data {
+        int fd;
+        pthread_mutex_t lock;
+        struct edit_file *open[EDIT_DATA_OPEN]; /* guarded by lock, as all below; unordered */
+        size_t count;
+        uint64_t clock;
+        uint64_t forgotten; /* how often an id was forgotten: what was opened before may be another file */
+
+        pthread_mutex_t sync_lock;
+        _Atomic bool changed; /* names came or went since the folder was synced */
+};
+
+static void data_name(uint64_t id, const char *suffix, char ret[NAME_SIZE])
+{
+        snprintf(ret, NAME_SIZE, "%016" PRIx64 "%s", id, suffix);
+}
+
+int edit_data_open(int dirfd, struct edit_data **ret, struct errtext *err)
+{
+        struct edit_data *d = calloc(1, sizeof(*d));
+        struct stat folder;
+        bool made;
+        char why[128];
+        int r;
+
+        if (!d)
+                return errtext_set(err, -ENOMEM, "out of memory");
+        made = mkdirat(dirfd, EDIT_DATA_DIR, 0700) == 0;
+        d->fd = r = dir_make(dirfd, EDIT_DATA_DIR, 0700);
+        if (r < 0) {
+                free(d);
+                return errtext_set(err, r, "cannot open .fusepkg/" EDIT_DATA_DIR ": %s", errno_name(r, why));
+        }
+        /* What root makes in somebody's venv is the owner's, who mounts it next time. */
+        if (made && geteuid() == 0 && fstat(dirfd, &folder) == 0 && folder.st_uid != 0) {
+                int ignored = fchown(d->fd, folder.st_uid, folder.st_gid);
+
+                (void)ignored;
+        }
+        pthread_mutex_init(&d->lock, NULL);
+        pthread_mutex_init(&d->sync_lock, NULL);
+        /* A process before us may have been killed in between. */
+        atomic_store(&d->changed, true);
+        *ret = d;
+        return 0;
+}
+
+void edit_data_close(struct edit_data *d)
+{
+        if (!d)
+                return;
+        for (size_t i = 0; i < d->count; i++) {
+                close(d->open[i]->fd);
+                free(d->open[i]);
+        }
+        close(d->fd);
+        pthread_mutex_destroy(&d->lock);
+        pthread_mutex_destroy(&d->sync_lock);
+        free(d);
+}
+
+int edit_data_fd(const struct edit_data *d)
+{
+        return d->fd;
+}
+
+/* The cache ---------------------------------------------------------------------------------------------------- */
+
+static void file_free(struct edit_file *f)
+{
+        if (!f)
+                return;
+        close(f->fd);
+        free(f);
+}
+
+static struct edit_file *find(struct edit_data *d, uint64_t id)
+{
+        for (size_t i = 0; i < d->count; i++)
+                if (d->open[i]->id == id)
+                        return d->open[i];
+        return NULL;
+}
+
+static struct edit_file *hold(struct edit_data *d, struct edit_file *f)
+{
+        if (f) {
+                f->users++;
+                f->used = ++d->clock;
+        }
+        return f;
+}
+
+/* Takes it out of the table; returns what is to be freed, outside of the lock. */
+static struct edit_file *drop(struct edit_data *d, size_t at)
+{
+        struct edit_file *f = d->open[at];
+
+        d->open[at] = d->open[--d->count];
+        f->cached = false;
+        return f->users == 0 ? f : NULL;
+}
+
+/* Puts F into the table if there is room, or one that nobody uses. */
+static struct edit_file *keep(struct edit_data *d, struct edit_file *f)
+{
+        struct edit_file *old = NULL;
+        size_t oldest = EDIT_DATA_OPEN;
+
+        if (d->count == EDIT_DATA_OPEN) {
+                for (size_t i = 0; i < d->count; i++) {
+                        const struct edit_file *c = d->open[i];
+
+                        if (c->users == 0 && (oldest == EDIT_DATA_OPEN || c->used < d->open[oldest]->used))
+                                oldest = i;
+                }
+                if (oldest == EDIT_DATA_OPEN)
+                        return NULL;
+                old = drop(d, oldest);
+        }
+        f->cached = true;
+        f->used = ++d->clock;
+        d->open[d->count++] = f;
+        return old;
+}
+
+static void forget(struct edit_data *d, uint64_t id)
+{
+        struct edit_file *old = NULL;
+
+        pthread_mutex_lock(&d->lock);
+        d->forgotten++;
+        for (size_t i = 0; i < d->count; i++)
+                if (d->open[i]->id == id) {
+                        old = drop(d, i);
+                        break;
+                }
+        pthread_mutex_unlock(&d->lock);
+        file_free(old);
+}
+
+static int file_new(uint64_t id, int fd, struct edit_file **ret)
+{
+        struct edit_file *f = calloc(1, sizeof(*f));
+
+        if (!f) {
+                close(fd);
+                return -ENOMEM;
+        }
+        f->id = id;
+        f->fd = fd;
+        *ret = f;
+        return 0;
+}
+
+/* Gives FRESH, or the one that another thread has put there meanwhile; SEEN: `forgotten` before it was opened. */
+static int publish(struct edit_data *d, struct edit_file *fresh, uint64_t seen, struct edit_file **ret)
+{
+        struct edit_file *old = NULL, *f;
+
+        pthread_mutex_lock(&d->lock);
+        if (d->forgotten != seen) {
+                pthread_mutex_unlock(&d->lock);
+                file_free(fresh);
+                return -EAGAIN;
+        }
+        f = find(d, fresh->id);
+        if (f) {
+                old = fresh;
+        } else {
+                f = fresh;
+                old = keep(d, f);
+        }
+        hold(d, f);
+        pthread_mutex_unlock(&d->lock);
+        file_free(old);
+        *ret = f;
+        return 0;
+}
+
+struct edit_file *edit_file_cached(struct edit_data *d, uint64_t id)
+{
+        struct edit_file *f;
+
+        pthread_mutex_lock(&d->lock);
+        f = hold(d, find(d, id));
+        pthread_mutex_unlock(&d->lock);
+        return f;
+}
+
+int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret)
+{
+        char name[NAME_SIZE];
+        int r;
+
+        data_name(id, "", name);
+        do {
+                struct edit_file *f;
+                uint64_t seen;
+                int fd;
+
+                pthread_mutex_lock(&d->lock);
+                f = hold(d, find(d, id));
+                seen = d->forgotten;
+                pthread_mutex_unlock(&d->lock);
+                if (f) {
+                        *ret = f;
+                        return 0;
+                }
+                fd = file_open_own(d->fd, name, O_RDWR, 0);
+                /* Anything but a plain file of one name was not made here. */
+                if (fd == -ENOENT || fd == -EPERM || fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
+                        return -EIO;
+                if (fd < 0)
+                        return fd;
+                r = file_new(id, fd, &f);
+                if (r == 0)
+                        r = publish(d, f, seen, ret);
+        } while (r == -EAGAIN);
+        return r;
+}
+
+void edit_file_put(struct edit_data *d, struct edit_file *f)
+{
+        bool last;
+
+        pthread_mutex_lock(&d->lock);
+        last = --f->users == 0 && !f->cached;
+        pthread_mutex_unlock(&d->lock);
+        if (last)
+                file_free(f);
+}
+
+int edit_file_fd(const struct edit_file *f)
+{
+        return f->fd;
+}
+
+/* Making and removing ------------------------------------------------------------------------------------------ */
+
+/* A new empty file; what has the name is litter. */
+static int create_anew(struct edit_data *d, const char *name)
+{
+        int fd = file_open_own(d->fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+        if (fd == -EEXIST && unlinkat(d->fd, name, 0) == 0)
+                fd = file_open_own(d->fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        return fd;
+}
+
+int edit_file_create(struct edit_data *d, uint64_t id)
+{
+        struct edit_file *f = NULL, *old;
+        char name[NAME_SIZE];
+        int fd, r;
+
+        forget(d, id);
+        data_name(id, "", name);
+        fd = create_anew(d, name);
+        if (fd < 0)
+                return fd;
+        r = file_new(id, fd, &f);
+        if (r < 0) {
+                unlinkat(d->fd, name, 0);
+                return r;
+        }
+        pthread_mutex_lock(&d->lock);
+        old = keep(d, f);
+        if (!f->cached)
+                old = f;
+        pthread_mutex_unlock(&d->lock);
+        file_free(old);
+        atomic_store(&d->changed, true);
+        return 0;
+}
+
+int edit_file_remove(struct edit_data *d, uint64_t id)
+{
+        char name[NAME_SIZE];
+        int r;
+
+        data_name(id, "", name);
+        r = unlinkat(d->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+        /* After the name is gone, so that nobody opens it in between. */
+        forget(d, id);
+        atomic_store(&d->changed, true);
+        return r;
+}
+
+int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret)
+{
+        struct edit_file *f = edit_file_cached(d, id);
+        char name[NAME_SIZE];
+        int r;
+
+        if (f) {
+                r = fstat(f->fd, ret) < 0 ? -errno : 0;
+                edit_file_put(d, f);
+                return r;
+        }
+        data_name(id, "", name);
+        if (fstatat(d->fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? -EIO : -errno;
+        return S_ISREG(ret->st_mode) ? 0 : -EIO;
+}
+
+int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user,
+                   const struct timespec times[2], bool sync)
+{
+        char temporary[NAME_SIZE], name[NAME_SIZE];
+        cleanup_close int fd = -1;
+        int r;
+
+        data_name(id, ".new", temporary);
+        data_name(id, "", name);
+        fd = create_anew(d, temporary);
+        if (fd < 0)
+                return fd;
+        r = fill(fd, user);
+        if (r == 0 && futimens(fd, times) < 0)
+                r = -errno;
+        if (r == 0 && sync && fsync(fd) < 0)
+                r = -errno;
+        if (r == 0 && renameat(d->fd, temporary, d->fd, name) < 0)
+                r = -errno;
+        if (r < 0) {
+                unlinkat(d->fd, temporary, 0);
+                return r;
+        }
+        forget(d, id);
+        atomic_store(&d->changed, true);
+        return 0;
+}
+
+/* The folder as a whole ---------------------------------------------------------------------------------------- */
+
+/* Most files that are synced over and over (databases) are old ones.  The lock: who finds nothing to do must not be
+ * faster than who does it. */
+int edit_data_sync(struct edit_data *d)
+{
+        int r = 0;
+
+        pthread_mutex_lock(&d->sync_lock);
+        if (atomic_exchange(&d->changed, false) && fsync(d->fd) < 0) {
+                r = -errno;
+                atomic_store(&d->changed, true);
+        }
+        pthread_mutex_unlock(&d->sync_lock);
+        return r;
+}
+
+/* Of a data file, or of the copy of one (*RET_COPY) that was never finished. */
+static bool parse_name(const char *name, uint64_t *ret_id, bool *ret_copy)
+{
+        uint64_t id = 0;
+
+        for (size_t i = 0; i < NAME_DIGITS; i++) {
+                const char *digits = "0123456789abcdef", *at = name[i] ? strchr(digits, name[i]) : NULL;
+
+                if (!at)
+                        return false;
+                id = id << 4 | (uint64_t)(at - digits);
+        }
+        if (name[NAME_DIGITS] != '\0' && strcmp(name + NAME_DIGITS, ".new") != 0)
+                return false;
+        *ret_id = id;
+        *ret_copy = name[NAME_DIGITS] != '\0';
+        return true;
+}
+
+int edit_data_sweep(struct edit_data *d, bool (*wanted)(uint64_t id, void *user), void *user)
+{
+        DIR *dir = dir_stream(d->fd, ".");
+        struct dirent *e;
+        int r = 0;
+
+        if (!dir)
+                return -errno;
+        while (r == 0 && (errno = 0, e = readdir(dir)) != NULL) {
+                uint64_t id;
+                bool copy;
+
+                if (!parse_name(e->d_name, &id, &copy) || (!copy && wanted(id, user)))
+                        continue;
+                if (unlinkat(d->fd, e->d_name, 0) < 0 && errno != ENOENT)
+                        r = -errno;
+                if (!copy)
+                        forget(d, id);
+        }
+        if (r == 0 && errno != 0)
+                r = -errno;
+        closedir(dir);
+        return r;
+}
