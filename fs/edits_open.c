@@ -9,6 +9,7 @@ enum {
         EDITS_ID_BLOCK = 4096,     /* ids that are reserved at once: a kill loses what is left of them */
         CHECKPOINT_PAGES = 4000,   /* of the WAL: 16 MB */
         CACHE_KIB = 1024,
+        BUSY_MS = 5000,
 };
 
 static const char schema[] =
@@ -258,6 +259,9 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
         snprintf(path, sizeof(path), "/proc/self/fd/%d/" EDITS_FILE, dirfd);
         code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
         r = e->db ? edits_errno(e, code) : -ENOMEM;
+        /* A mount that just ended may not have let go of it. */
+        if (r == 0)
+                sqlite3_busy_timeout(e->db, BUSY_MS);
         if (r == 0)
                 r = set_up(e, environment, &made);
         if (r < 0) {

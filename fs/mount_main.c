@@ -20,6 +20,7 @@
 
 enum {
         FUSE_MAGIC = 0x65735546,
+        CLOSE_LIMIT_S = 5,
         SMALL_STACK = 256 << 10,
         RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
 };
@@ -130,33 +131,66 @@ static int open_folders(const struct arguments *a, int *ret_site, int *ret_state
         return 0;
 }
 
-static int load(struct server *s, int site_fd, struct errtext *err)
+/* A venv that cannot be written is mounted all the same, read-only. */
+static int open_edits(struct server *s, const struct environment *e, struct errtext *err)
 {
-        struct environment *e = NULL;
-        struct view_ref *ref = calloc(1, sizeof(*ref));
-        cleanup_close int site = site_fd;
-        int numbers, r = ref ? environment_load(s->state_fd, &e, err) : -ENOMEM;
+        int r = edits_open(s->state_fd, e->id, &s->edits, err);
 
         if (r == 0)
-                r = store_open(e->store_path, STORE_READ, &s->store, err);
+                r = edit_data_open(s->state_fd, &s->edit_data, err);
+        if (r == 0)
+                return 0;
+        edits_close(s->edits);
+        s->edits = NULL;
+        if (r != -EROFS && r != -EACCES && r != -ENOSPC && r != -EDQUOT)
+                return r;
+        log_line(&s->log, "%s: mounted read-only", err->text);
+        err->text[0] = '\0';
+        return 0;
+}
+
+static int load_view(struct server *s, const struct environment *e, int site_fd, struct view **ret, struct errtext *err)
+{
+        int r = store_open(e->store_path, STORE_READ, &s->store, err), numbers;
+
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
                 r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
                                 s->store->id, e->store_id);
         if (r == 0)
                 r = image_pool_new(s->store, &s->pool);
-        if (r == 0) {
-                numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
-                r = base_new(steal_fd(&site), numbers < 0 ? -1 : numbers, &s->base, err);
+        if (r < 0) {
+                close(site_fd);
+                return r;
         }
+        numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
+        r = base_new(site_fd, numbers < 0 ? -1 : numbers, &s->base, err);
+        return r < 0 ? r : view_new(e, s->pool, s->base, s->state_fd, NULL, ret, err);
+}
+
+static int load(struct server *s, int site_fd, struct errtext *err)
+{
+        struct environment *e = NULL;
+        struct view *v = NULL;
+        size_t lost = 0;
+        int r = environment_load(s->state_fd, &e, err);
+
         if (r == 0)
-                r = view_new(e, s->pool, s->base, s->state_fd, NULL, &ref->view, err);
+                r = load_view(s, e, site_fd, &v, err);
+        else
+                close(site_fd);
+        if (r == 0)
+                r = open_edits(s, e, err);
+        if (r == 0)
+                r = tree_new(v, s->edits, s->edit_data, &s->tree);
         if (r == 0) {
-                ref->refs = 1;
-                s->current = ref;
-                atomic_store(&s->announced, e->generation);
-        } else {
-                free(ref);
+                r = tree_sweep(s->tree, &lost);
+                if (r < 0)
+                        errtext_set(err, r, "cannot clear '.fusepkg/" EDIT_DATA_DIR "'");
         }
+        if (lost)
+                log_line(&s->log, "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk", lost);
+        if (r == 0)
+                atomic_store(&s->announced, e->generation);
         environment_free(e);
         return r;
 }
@@ -186,6 +220,8 @@ static int start_threads(struct server *s, struct errtext *err)
                 r = start_thread(reload_thread, s, RELOAD_STACK);
         if (r == 0)
                 r = start_thread(prefetch_thread, s, SMALL_STACK);
+        if (r == 0)
+                r = start_thread(forget_thread, s, SMALL_STACK);
         return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
 }
 
@@ -205,7 +241,7 @@ static void wait_for_end(struct server *s, int signal_fd, const char *site)
                 if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof(info)) != sizeof(info))
                         continue;
                 if (info.ssi_signo == SIGHUP) {
-                        reload_request(s, NULL);
+                        reload_request(s, NULL, false);
                         continue;
                 }
                 log_line(&s->log, "signal %u: unmounting %s", info.ssi_signo, site);
@@ -255,7 +291,10 @@ static int serve(struct server *s, struct arguments *a, struct errtext *err)
         log_line(&s->log, "mounted at %s: generation %llu", a->site, (unsigned long long)atomic_load(&s->announced));
         say_ready(a, "ok\n");
         wait_for_end(s, signal_fd, a->site);
-        /* At once: a thread that waits for a slow disk may keep the process for long. */
+        /* The database first: whoever has the lock opens it.  Then the lock, at once: a thread that waits for a slow disk may keep the process for
+         * long. */
+        if (tree_lock_for_ever(s->tree, CLOSE_LIMIT_S) == 0)
+                edits_close(s->edits);
         close(s->lock_fd);
         return 0;
 }
@@ -263,8 +302,8 @@ static int serve(struct server *s, struct arguments *a, struct errtext *err)
 int main(int argc, char **argv)
 {
         static struct server s = {
-                .state_fd = -1, .lock_fd = -1, .done_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER,
-                .prefetch = PREFETCH_INITIALIZER, .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
+                .state_fd = -1, .lock_fd = -1, .done_fd = -1, .prefetch = PREFETCH_INITIALIZER, .forget = FORGET_INITIALIZER,
+                .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
         };
         struct errtext err = { "" };
         struct arguments a;

@@ -42,11 +42,13 @@ static void capture_end(struct capture *c, char *ret_text, size_t size)
 
 static int session_new(struct server *s, bool allow_other)
 {
-        char options[] = "ro,nosuid,nodev,default_permissions,fsname=fusepkg,subtype=fusepkg,allow_other";
+        char options[] = "rw,nosuid,nodev,default_permissions,fsname=fusepkg,subtype=fusepkg,allow_other";
         char program[] = "fusepkg-mount", flag[] = "-o";
         char *argv[] = { program, flag, options, NULL };
         struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
+        if (!s->edits)
+                memcpy(options, "ro", 2);
         if (!allow_other)
                 *strrchr(options, ',') = '\0';
         s->se = fuse_session_new(&args, &server_ops, sizeof(server_ops), s);

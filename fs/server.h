@@ -9,6 +9,7 @@
 #define FUSE_USE_VERSION 314
 
 #include "fs/control.h"
+#include "fs/forget.h"
 #include "fs/log.h"
 #include "fs/prefetch.h"
 #include "fs/tree.h"
@@ -20,6 +21,7 @@
 enum {
         SERVER_THREADS = 3, /* fastest for the first touch of a large library: tried */
         RELOADS_MAX = 64,   /* commands that wait for one reload */
+        SERVER_MAX_WRITE = 128 << 10, /* bytes of one WRITE */
 };
 
 struct server {
@@ -40,12 +42,14 @@ struct server {
         _Atomic uint64_t announced; /* generation */
 
         struct prefetch prefetch;
+        struct forget forget;
 
         pthread_mutex_t reload_lock;
         pthread_cond_t reload_cond;
         fuse_req_t reload_waiting[RELOADS_MAX]; /* guarded by reload_lock, as the next two */
         size_t reload_count;
         bool reload_wanted; /* without anybody waiting: SIGHUP */
+        bool edits_wanted;  /* there is a request for the edits: edits_report.h */
 };
 
 extern const struct fuse_lowlevel_ops server_ops;
@@ -55,7 +59,7 @@ void *server_work(void *arg);
 
 /* reload.c */
 void *reload_thread(void *arg);
-/* Queues a reload; REQ (or NULL) is answered when it is done. */
-void reload_request(struct server *s, fuse_req_t req);
+/* Queues a reload, and after it, if EDITS, what `.fusepkg/edits.request` asks for; REQ (or NULL) is answered when it is done. */
+void reload_request(struct server *s, fuse_req_t req, bool edits);
 
 #endif

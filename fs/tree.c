@@ -2,7 +2,7 @@
 #include "fs/tree_private.h"
 #include "store/image.h"
 
-#include <stdio.h>
+#include <time.h>
 
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret)
 {
@@ -22,6 +22,15 @@ int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree *
         t->data = d;
         *ret = t;
         return 0;
+}
+
+int tree_lock_for_ever(struct tree *t, unsigned seconds)
+{
+        struct timespec limit;
+
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += seconds;
+        return -pthread_mutex_timedlock(&t->lock, &limit);
 }
 
 struct view_ref *tree_view(struct tree *t)

@@ -24,6 +24,8 @@ struct tree;
 
 /* Takes V over.  E and D may be NULL: then every change is -EROFS. They stay the caller's, and outlive the tree. */
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret);
+/* At the end of the process: nobody else gets the tree's lock any more.  -ETIMEDOUT after SECONDS. */
+int tree_lock_for_ever(struct tree *t, unsigned seconds);
 /* The current view, to be given back. */
 struct view_ref *tree_view(struct tree *t);
 void tree_view_done(struct tree *t, struct view_ref *ref);
