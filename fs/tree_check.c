@@ -1,0 +1,194 @@
+/* tree_check.c: what must hold of the rows, said of each that it does not hold of. */
+#include "fs/tree_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct check {
+        struct tree *tree;
+        int (*fn)(const char *sentence, void *user);
+        void *user;
+        uint64_t *dirs;   /* with rows of names, to be looked at after them */
+        size_t dir_count;
+        size_t dir_cap;
+};
+
+__attribute__((format(printf, 2, 3)))
+static int bad(const struct check *c, const char *format, ...)
+{
+        char sentence[ERRTEXT_SIZE];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(sentence, sizeof(sentence), format, args);
+        va_end(args);
+        return c->fn(sentence, c->user);
+}
+
+static unsigned long long number(uint64_t id)
+{
+        return (unsigned long long)id;
+}
+
+/* Entries ------------------------------------------------------------------------------------------------------ */
+
+static int note_dir(struct check *c, uint64_t dir)
+{
+        if (c->dir_count && c->dirs[c->dir_count - 1] == dir)
+                return 0;
+        if (c->dir_count == c->dir_cap) {
+                size_t cap = c->dir_cap ? 2 * c->dir_cap : 64;
+                uint64_t *more = realloc(c->dirs, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                c->dirs = more;
+                c->dir_cap = cap;
+        }
+        c->dirs[c->dir_count++] = dir;
+        return 0;
+}
+
+static int check_entry(const struct edit_entry *n, void *user)
+{
+        struct check *c = user;
+        struct edit_node node;
+        bool stored;
+        int r;
+
+        if (n->id) {
+                r = tree_node(c->tree, n->id, &node, &stored);
+                if (r == -ENOENT)
+                        r = bad(c, "the name '%.*s' in %llx is of the node %llx, which is not there", (int)n->name.len, n->name.data,
+                                number(n->dir), number(n->id));
+                else if (r == 0 && (node.mode & S_IFMT) != n->type)
+                        r = bad(c, "the name '%.*s' in %llx has another type than its node %llx", (int)n->name.len, n->name.data,
+                                number(n->dir), number(n->id));
+                else if (r == 0 && S_ISDIR(n->type) && node.parent != n->dir)
+                        r = bad(c, "the directory %llx is in %llx, but says that it is in %llx", number(n->id), number(n->dir),
+                                number(node.parent));
+                if (r < 0)
+                        return r;
+        }
+        return note_dir(c, n->dir);
+}
+
+/* Directories with rows of names ------------------------------------------------------------------------------- */
+
+static int count_dir(const struct tree_dirent *d, void *user)
+{
+        *(uint32_t *)user += S_ISDIR(d->node.st.st_mode) ? 1 : 0;
+        return 0;
+}
+
+static int check_dir(struct check *c, uint64_t dir)
+{
+        struct edit_node n;
+        struct node shown;
+        uint32_t subdirs = 0;
+        bool stored;
+        int r = tree_node(c->tree, dir, &n, &stored);
+
+        if (r == -ENOENT)
+                return bad(c, "there are names in the directory %llx, which is not there", number(dir));
+        if (r == 0 && !S_ISDIR(n.mode))
+                return bad(c, "there are names in %llx, which is no directory", number(dir));
+        if (r == 0 && n.links == 0)
+                return bad(c, "there are names in the directory %llx, which was removed", number(dir));
+        if (r == 0)
+                r = tree_list(c->tree, dir, 0, false, count_dir, &subdirs);
+        if (r == 0)
+                r = tree_stat(c->tree, &n, stored, &shown);
+        if (r == 0 && shown.st.st_nlink != 2 + (nlink_t)subdirs)
+                r = bad(c, "the directory %llx has %u subdirectories, but %llu links", number(dir), subdirs,
+                        (unsigned long long)shown.st.st_nlink);
+        return r;
+}
+
+/* Nodes -------------------------------------------------------------------------------------------------------- */
+
+static int count_name(const struct edit_entry *n, void *user)
+{
+        (void)n;
+        ++*(uint32_t *)user;
+        return 0;
+}
+
+/* Is it shown where the view has it? */
+static int is_at_home(struct check *c, uint64_t id, bool *ret)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir, shown;
+        mode_t type;
+        int r;
+
+        *ret = false;
+        if (edits_is_new(id))
+                return 0;
+        if (id == NODE_ROOT || id == NODE_DATA) {
+                *ret = true;
+                return 0;
+        }
+        r = view_place(tree_current(c->tree), id, &dir, &name);
+        if (r == 0)
+                r = tree_resolve(c->tree, tree_above_locked(c->tree, dir), name.data, name.len, &shown, &type);
+        *ret = r == 0 && shown == id;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int check_links(struct check *c, const struct edit_node *n)
+{
+        uint32_t names = 0;
+        bool home;
+        int r = edits_entries_of(c->tree->edits, n->id, count_name, &names);
+
+        if (r == 0)
+                r = is_at_home(c, n->id, &home);
+        if (r < 0)
+                return r;
+        names += home;
+        if (names != n->links)
+                return bad(c, "the node %llx has %u names, but %u links", number(n->id), names, n->links);
+        return 0;
+}
+
+static int check_node(const struct edit_node *n, void *user)
+{
+        struct check *c = user;
+        cleanup_buf struct buf path = { 0 };
+        struct stat st;
+        int r = check_links(c, n);
+
+        if (r < 0)
+                return r;
+        if (n->data && (!S_ISREG(n->mode) || edit_file_stat(c->tree->data, n->id, &st) < 0))
+                return bad(c, "the bytes of the node %llx are not there", number(n->id));
+        if (edits_is_new(n->id) && S_ISREG(n->mode) && !n->data)
+                return bad(c, "the file %llx has no bytes", number(n->id));
+        if (n->links && tree_path_locked(c->tree, n->id, &path) < 0)
+                return bad(c, "no path leads to the node %llx", number(n->id));
+        return 0;
+}
+
+int tree_check(struct tree *t, int (*fn)(const char *sentence, void *user), void *user)
+{
+        struct check c = { .tree = t, .fn = fn, .user = user };
+        struct errtext why = { "" };
+        int r;
+
+        if (!t->edits)
+                return 0;
+        pthread_mutex_lock(&t->lock);
+        r = edits_integrity(t->edits, &why);
+        if (r < 0)
+                r = fn(why.text, user);
+        if (r == 0)
+                r = edits_all_entries(t->edits, check_entry, &c);
+        for (size_t i = 0; i < c.dir_count && r == 0; i++)
+                r = check_dir(&c, c.dirs[i]);
+        if (r == 0)
+                r = edits_nodes(t->edits, check_node, &c);
+        pthread_mutex_unlock(&t->lock);
+        free(c.dirs);
+        return r;
+}
