@@ -121,6 +121,12 @@ static int stat_bare(struct view *v, struct errtext *err)
 int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
              const struct view *previous, struct view **ret, struct errtext *err)
 {
+        return view_new_cut(e, pool, base, state_fd, previous, NULL, 0, ret, err);
+}
+
+int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, const struct view *previous,
+                 const struct view_cut *cuts, size_t n, struct view **ret, struct errtext *err)
+{
         struct view *v = calloc(1, sizeof(*v));
         int r;
 
@@ -132,6 +138,8 @@ int view_new(const struct environment *e, struct image_pool *pool, struct base *
         v->state_fd = state_fd;
         v->marker_time = 315619200; /* 1980-01-02, as the oldest image may have */
         r = environment_copy(e, &v->environment);
+        if (r == 0)
+                r = view_cut_copy(v, cuts, n);
         if (r < 0)
                 errtext_set(err, r, "out of memory");
         if (r == 0)
@@ -169,6 +177,7 @@ void view_free(struct view *v)
         free(v->conflicts);
         free(v->slots);
         buf_release(&v->record);
+        view_cut_release(v);
         hidden_free(v->hidden);
         environment_free(v->environment);
         pthread_mutex_destroy(&v->record_lock);

@@ -40,8 +40,9 @@ struct view;
 int view_new(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
              const struct view *previous, struct view **ret, struct errtext *err);
 
-/* A name from which the edits have taken a directory away: providers up to the slot HORIZON are not there.  They stay a directory under its
- * old id, reachable by that alone; later providers make one of their own at the name. */
+/* A name from which the edits have taken a directory away: once a slot above HORIZON brings something to that name, providers up to HORIZON
+ * are not there.  They stay a directory under its old id, reachable by that alone (the same holds within it); later providers make one of
+ * their own at the name.  Where the slots up to HORIZON have no directory at the name, there is nothing to cut. */
 struct view_cut {
         uint64_t dir;
         char *name;

@@ -2,64 +2,13 @@
  *
  * Starting at the root, the names that all providers of a directory give are collected as claims, sorted, and each name's claims are
  * resolved in the order of the slots: the later file wins, directories add up.  Only a directory that several provide, that has a `dir`
- * row, or that gets generated files is followed further; every other one is its provider's own. */
+ * row, or that gets generated files is followed further; every other one is its provider's own.
+ *
+ * A cut (view.h) splits a name's claims in two, which are resolved apart: view_cut.c.  From there on each side knows the slots that it may be
+ * made of, and takes no pinned id of the other's. */
 #include "fs/view_private.h"
 
 #include <stdio.h>
-
-struct claim {
-        uint64_t cookie;
-        struct span name;
-        uint32_t order;   /* 0: the base or the view itself; else 1 + index of the slot */
-        uint32_t entry;   /* of the slot's image */
-        uint64_t id;
-        mode_t type;
-};
-
-struct claims {
-        struct claim *list;
-        size_t count;
-        size_t cap;
-};
-
-static int add_claim(struct claims *c, struct claim claim)
-{
-        if (c->count == c->cap) {
-                size_t cap = c->cap ? 2 * c->cap : 32;
-                struct claim *more = realloc(c->list, cap * sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                c->list = more;
-                c->cap = cap;
-        }
-        c->list[c->count++] = claim;
-        return 0;
-}
-
-static int compare_names(struct span a, struct span b)
-{
-        size_t n = a.len < b.len ? a.len : b.len;
-        int r = memcmp(a.data, b.data, n);
-
-        return r ? r : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_claims(const void *x, const void *y)
-{
-        const struct claim *a = x, *b = y;
-        int r;
-
-        if (a->cookie != b->cookie)
-                return a->cookie < b->cookie ? -1 : 1;
-        r = compare_names(a->name, b->name);
-        if (r)
-                return r;
-        if (a->order != b->order)
-                return a->order < b->order ? -1 : 1;
-        /* A generated file hides one of the same slot's image. */
-        return (a->id > b->id) - (a->id < b->id);
-}
 
 static const struct dir_row *find_row(const struct environment *e, const char *path)
 {
@@ -77,88 +26,6 @@ static const struct dir_row *find_row(const struct environment *e, const char *p
                         low = mid + 1;
         }
         return NULL;
-}
-
-/* Collecting claims -------------------------------------------------------------------------------------------- */
-
-struct base_claims {
-        struct merged_dir *dir;
-        struct claims *claims;
-};
-
-static int claim_base_name(const char *name, mode_t type, void *user)
-{
-        struct base_claims *b = user;
-        struct merged_dir *d = b->dir;
-        char **more, *copy;
-
-        if (d->id == NODE_ROOT && (strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0))
-                return 0;
-        more = realloc(d->names, (d->name_count + 1) * sizeof(*more));
-        if (!more)
-                return -ENOMEM;
-        d->names = more;
-        copy = strdup(name);
-        if (!copy)
-                return -ENOMEM;
-        d->names[d->name_count++] = copy;
-        return add_claim(b->claims, (struct claim){ image_cookie(copy, strlen(copy)), span_of(copy), 0, NO_ENTRY, 0, type });
-}
-
-static int claim_generated(const struct view_slot *s, uint32_t order, struct claims *c)
-{
-        int r = 0;
-
-        for (size_t i = 0; i < s->slot->file_count && r == 0; i++) {
-                const char *name = s->slot->files[i].name;
-
-                r = add_claim(c, (struct claim){ image_cookie(name, strlen(name)), span_of(name), order, NO_ENTRY,
-                                                 slot_id(s, 0) | ID_GENERATED | i, S_IFREG });
-        }
-        return r;
-}
-
-static int claim_provider(const struct view *v, struct provider p, struct claims *c)
-{
-        const struct view_slot *s = &v->slots[p.slot];
-        struct image_entry dir = image_entry(s->image, p.entry);
-        int r = 0;
-
-        for (uint32_t i = 0; i < dir.children && r == 0; i++) {
-                struct image_entry e = image_entry(s->image, dir.first_child + i);
-
-                r = add_claim(c, (struct claim){ e.cookie, e.name, p.slot + 1, e.number, slot_id(s, e.number),
-                                                 e.type == IMAGE_DIR ? S_IFDIR : S_IFREG });
-        }
-        if (r == 0 && p.entry == s->dist_info)
-                r = claim_generated(s, p.slot + 1, c);
-        return r;
-}
-
-static int collect_claims(const struct view *v, struct merged_dir *d, struct claims *c)
-{
-        struct base_claims b = { d, c };
-        int r = 0;
-
-        if (d->id == NODE_DATA) {
-                for (size_t i = 0; i < d->provider_count && r == 0; i++) {
-                        const struct view_slot *s = &v->slots[d->providers[i].slot];
-                        uint32_t entry = d->providers[i].entry;
-                        const char *name = entry == s->roots[ROOT_DATA] ? "data" : "headers";
-
-                        r = add_claim(c, (struct claim){ image_cookie(name, strlen(name)), span_of(name),
-                                                         d->providers[i].slot + 1, entry, slot_id(s, entry), S_IFDIR });
-                }
-                return r;
-        }
-        if (d->in_base)
-                r = base_list(v->base, v->hidden, d->path, claim_base_name, &b);
-        for (size_t i = 0; i < d->provider_count && r == 0; i++)
-                r = claim_provider(v, d->providers[i], c);
-        if (r == 0 && d->id == NODE_ROOT)
-                r = add_claim(c, (struct claim){ image_cookie(ENVIRONMENT_DIR, strlen(ENVIRONMENT_DIR)),
-                                                 span_of(ENVIRONMENT_DIR), 0, NO_ENTRY, NODE_MARKER, S_IFREG });
-        return r;
 }
 
 /* Resolving names ---------------------------------------------------------------------------------------------- */
@@ -208,6 +75,9 @@ struct resolved {
         struct provider *providers;
         size_t count;
         bool in_base;
+        bool cut;
+        uint32_t first; /* slots */
+        uint32_t last;
 };
 
 static int base_id(struct view *v, const char *path, uint64_t *ret)
@@ -319,7 +189,15 @@ static void last_time(const struct view *v, struct merged_dir *d)
                 d->time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
-/* A merged directory of its own below D; PROVIDERS are copied. */
+/* The `dir` rows are of paths; of a path that a cut split only one side can have had the pinned id. */
+static bool is_pinned(const struct merged_dir *d, const struct dir_row *row)
+{
+        uint64_t slot = row ? row->id >> ID_SLOT_SHIFT : 0;
+
+        return row && row->id && slot >= d->first && slot <= d->last;
+}
+
+/* A merged directory of its own below PARENT; the providers are copied. */
 static int merge_child(struct view *v, const struct merged_dir *parent, const char *path, const struct resolved *res,
                        const struct dir_row *row, uint64_t *ret_id)
 {
@@ -331,6 +209,9 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
         d->parent = parent->id;
         d->path = strdup(path);
         d->in_base = res->in_base;
+        d->cut = res->cut;
+        d->first = res->first;
+        d->last = res->last;
         d->providers = calloc(res->count ? res->count : 1, sizeof(*d->providers));
         if (!d->path || !d->providers) {
                 merged_dir_free(d);
@@ -338,7 +219,7 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
         }
         memcpy(d->providers, res->providers, res->count * sizeof(*d->providers));
         d->provider_count = res->count;
-        if (row && row->id)
+        if (is_pinned(d, row))
                 d->id = row->id;
         else if (d->in_base)
                 r = base_id(v, path, &d->id);
@@ -365,51 +246,57 @@ static bool has_generated(const struct view *v, const struct resolved *res)
         return false;
 }
 
-/* One name with all its claims. */
-static int merge_name(struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
+/* The claims that hold for a name, or the ones that a cut took from it: SIDE says which slots they may be of. */
+static int merge_side(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path, struct cut_side side)
 {
-        cleanup_buf struct buf path = { 0 };
         cleanup_free struct provider *providers = calloc(n, sizeof(*providers));
-        struct resolved res = { NULL, providers, 0, false };
+        struct resolved res = { .providers = providers, .cut = side.cut, .first = side.first, .last = side.last };
         struct merged_entry entry = { c[0].cookie, c[0].name, 0, S_IFDIR, UINT32_MAX };
         const struct dir_row *row;
         int r;
 
         if (!providers)
                 return -ENOMEM;
-        r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
-        if (r == 0)
-                r = resolve(v, d, c, n, path.data, &res);
+        r = resolve(v, d, c, n, path, &res);
         if (r < 0)
                 return r;
         if (res.file) {
                 entry.type = res.file->type;
                 entry.name = res.file->name;
                 entry.slot = res.file->order ? res.file->order - 1 : UINT32_MAX;
-                r = claim_id(v, res.file, path.data, &entry.id);
+                r = claim_id(v, res.file, path, &entry.id);
                 return r < 0 ? r : add_entry(d, entry);
         }
-        row = find_row(v->environment, path.data);
+        row = find_row(v->environment, path);
         if (row || res.count + res.in_base > 1 || has_generated(v, &res))
-                r = merge_child(v, d, path.data, &res, row, &entry.id);
+                r = merge_child(v, d, path, &res, row, &entry.id);
         else if (res.in_base)
-                r = base_id(v, path.data, &entry.id);
+                r = base_id(v, path, &entry.id);
         else
                 entry.id = slot_id(&v->slots[providers[0].slot], providers[0].entry);
-        return r < 0 ? r : add_entry(d, entry);
+        return r < 0 || side.cut ? r : add_entry(d, entry);
+}
+
+/* One name with all its claims. */
+static int merge_name(struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
+{
+        struct cut_side lower, upper;
+        cleanup_buf struct buf path = { 0 };
+        size_t cut = view_cut_claims(v, d, c, n, &lower, &upper);
+        int r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
+
+        if (r == 0 && cut)
+                r = merge_side(v, d, c, cut, path.data, lower);
+        return r < 0 ? r : merge_side(v, d, c + cut, n - cut, path.data, upper);
 }
 
 static int merge_dir(struct view *v, struct merged_dir *d)
 {
         struct claims c = { 0 };
-        int r = collect_claims(v, d, &c);
+        int r = view_claims(v, d, &c);
 
-        if (r == 0 && c.count)
-                qsort(c.list, c.count, sizeof(*c.list), compare_claims);
         for (size_t i = 0, n; i < c.count && r == 0; i += n) {
-                for (n = 1; i + n < c.count; n++)
-                        if (c.list[i + n].cookie != c.list[i].cookie || compare_names(c.list[i + n].name, c.list[i].name) != 0)
-                                break;
+                n = view_claims_of_name(&c, i);
                 r = merge_name(v, d, &c.list[i], n);
         }
         free(c.list);
@@ -428,6 +315,7 @@ static int fixed_dir(struct view *v, uint64_t id, const char *path, enum view_ro
                 return -ENOMEM;
         d->id = id;
         d->parent = NODE_ROOT;
+        d->last = UINT32_MAX;
         d->path = strdup(path);
         d->in_base = id == NODE_ROOT && v->base;
         d->providers = calloc(2 * v->slot_count + 1, sizeof(*d->providers));

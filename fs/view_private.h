@@ -65,6 +65,8 @@ struct merged_dir {
         char *path;        /* as mounted; "" is the root */
         bool in_base;
         bool cut;          /* the edits took it away from its name: it has an id alone */
+        uint32_t first;    /* numbers of the slots that it can have, where a cut above it left it not all of them */
+        uint32_t last;
         struct provider *providers; /* by slot, lowest first */
         size_t provider_count;
         struct merged_entry *entries; /* by cookie, then name */
@@ -100,6 +102,8 @@ struct view {
         size_t by_id_size;
         struct provided *provided;  /* open addressing */
         size_t provided_size;
+        struct view_cut *cuts;      /* by directory, then name */
+        size_t cut_count;
         struct merged_conflict *conflicts;
         size_t conflict_count;
         size_t conflict_cap;
@@ -132,6 +136,39 @@ const struct view_slot *view_slot_of(const struct view *v, uint64_t id);
 /* The entry of a slot's image; -ENOENT when the id names none. */
 int view_entry(const struct view *v, uint64_t id, const struct view_slot **ret_slot, struct image_entry *ret);
 const struct generated_file *view_generated(const struct view *v, uint64_t id);
+
+/* What one provider has for one name. */
+struct claim {
+        uint64_t cookie;
+        struct span name;
+        uint32_t order;   /* 0: the base or the view itself; else 1 + index of the slot */
+        uint32_t entry;   /* of the slot's image */
+        uint64_t id;
+        mode_t type;
+};
+
+struct claims {
+        struct claim *list;
+        size_t count;
+        size_t cap;
+};
+
+/* All claims to names of a directory, sorted: by cookie, name, and the order of the slots; view_claims.c.  The list is on the heap. */
+int view_claims(const struct view *v, struct merged_dir *d, struct claims *ret);
+/* How many of them, from FIRST on, are to one name. */
+size_t view_claims_of_name(const struct claims *c, size_t first);
+
+/* A name's claims below and above a cut; view_cut.c.  Returns how many are of the directory that was taken away (0: there is no cut, or it has no effect),
+ * and which slots each side may be made of. */
+struct cut_side {
+        bool cut;
+        uint32_t first;
+        uint32_t last;
+};
+size_t view_cut_claims(const struct view *v, const struct merged_dir *d, const struct claim *c, size_t n, struct cut_side *ret_lower,
+                       struct cut_side *ret_upper);
+int view_cut_copy(struct view *v, const struct view_cut *cuts, size_t n);
+void view_cut_release(struct view *v);
 
 /* Builds all merged directories; view_merge.c. */
 int view_merge(struct view *v, struct errtext *err);
