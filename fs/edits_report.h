@@ -8,6 +8,7 @@
  *     fusepkg edits-request 1
  *     report                            what differs from the environment
  *     check                             adds `bad` lines: tree_check
+ *     originals                         adds `original` lines: edits_originals.h
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
  *     end
  *
@@ -20,6 +21,7 @@
  *     added <id> <type: f d l p s c b> <mode> <size> <path>              made here; folders before what is in them; `data` file name is the id in %016x
  *     kept <generation> <path>                                           what this request put to kept
  *     bad <sentence>
+ *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>
  *     reverted <path>
  *     end
  *
@@ -32,6 +34,8 @@
 
 #define EDITS_REQUEST_FILE "edits.request"
 #define EDITS_REPORT_FILE "edits.report"
+#define EDITS_REQUEST_HEAD "fusepkg edits-request 1"
+#define EDITS_REPORT_HEAD "fusepkg edits-report 1"
 
 /* Reads the request, does it, writes the report.  CHANGES: what the kernel is to be told.  STATE_FD: .fusepkg. */
 int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err);

@@ -1,0 +1,463 @@
+#include "fs/edits_items.h"
+
+#include "fs/view_private.h"
+
+/* Collecting rows ---------------------------------------------------------------------------------------------- */
+
+struct row {
+        uint64_t dir;
+        uint64_t id;
+        uint32_t horizon;
+        mode_t type;
+        char *name;
+};
+
+struct rows {
+        struct row *list;
+        size_t count;
+        size_t cap;
+};
+
+static void rows_release(struct rows *rows)
+{
+        for (size_t i = 0; i < rows->count; i++)
+                free(rows->list[i].name);
+        free(rows->list);
+}
+
+static int take_row(const struct edit_entry *n, void *user)
+{
+        struct rows *rows = user;
+
+        if (rows->count == rows->cap) {
+                size_t cap = rows->cap ? 2 * rows->cap : 64;
+                struct row *more = reallocarray(rows->list, cap, sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                rows->list = more;
+                rows->cap = cap;
+        }
+        rows->list[rows->count] = (struct row){ n->dir, n->id, n->horizon, n->type, strndup(n->name.data, n->name.len) };
+        return rows->list[rows->count].name ? (rows->count++, 0) : -ENOMEM;
+}
+
+/* Looking ------------------------------------------------------------------------------------------------------ */
+
+static bool has_cuts(const struct view *v)
+{
+        for (size_t i = 0; i < v->dir_count; i++)
+                if (v->dirs[i]->cut)
+                        return true;
+        return false;
+}
+
+int edit_items_below(const struct edit_items *items, uint64_t dir, const char *name, struct node *ret)
+{
+        uint64_t below;
+        int r = tree_lookup_below(items->tree, dir, name, strlen(name), ret);
+
+        if (r != -ENOENT || items->plain == tree_current(items->tree))
+                return r;
+        r = tree_below(items->tree, dir, &below);
+        if (r == 0)
+                r = below ? view_lookup(items->plain, below, name, strlen(name), ret) : -ENOENT;
+        return r;
+}
+
+/* Does the name show that node? */
+static bool shows(struct tree *t, uint64_t dir, const char *name, uint64_t id)
+{
+        uint64_t found;
+        mode_t type;
+
+        return tree_resolve(t, dir, name, strlen(name), &found, &type) == 0 && found == id;
+}
+
+/* The path of a name in a directory; -ENOENT: the directory is gone. */
+static int path_in(struct tree *t, uint64_t dir, const char *name, char **ret)
+{
+        cleanup_buf struct buf path = { 0 };
+        int r = tree_path_locked(t, dir, &path);
+
+        if (r == 0 && path.len)
+                r = buf_add_char(&path, '/');
+        if (r == 0)
+                r = buf_add_str(&path, name);
+        if (r == 0)
+                *ret = buf_steal(&path);
+        return r == 0 && !*ret ? -ENOMEM : r;
+}
+
+static int env_path(const struct view *v, uint64_t id, char **ret)
+{
+        cleanup_buf struct buf path = { 0 };
+        int r = view_path(v, id, &path);
+
+        if (r == 0)
+                *ret = buf_steal(&path);
+        return r == 0 && !*ret ? -ENOMEM : r;
+}
+
+/* Where the view has a node, as the rows name directories. */
+static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_dir, char **ret_name)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir;
+        int r = view_place(items->plain, id, &dir, &name);
+
+        if (r < 0)
+                return r;
+        *ret_name = buf_steal(&name);
+        *ret_dir = tree_above(items->tree, dir);
+        return *ret_name ? 0 : -ENOMEM;
+}
+
+bool edit_is_generated(const char *path)
+{
+        size_t len = strlen(path);
+        const char *last = strrchr(path, '/');
+
+        last = last ? last + 1 : path;
+        if (strncmp(path, "__pycache__/", 12) == 0 || strstr(path, "/__pycache__/") || strcmp(last, "__pycache__") == 0)
+                return true;
+        return len > 4 && (strcmp(path + len - 4, ".nbi") == 0 || strcmp(path + len - 4, ".nbc") == 0);
+}
+
+/* Adding ------------------------------------------------------------------------------------------------------- */
+
+static void item_release(struct edit_item *i)
+{
+        free(i->name);
+        free(i->path);
+        free(i->origin);
+        free(i->origin_name);
+}
+
+void edit_items_release(struct edit_items *items)
+{
+        for (size_t i = 0; i < items->count; i++)
+                item_release(&items->list[i]);
+        free(items->list);
+        view_free(items->owned);
+        *items = (struct edit_items){ 0 };
+}
+
+/* ITEM's strings are taken over, whatever happens. */
+static int add(struct edit_items *items, struct edit_item *item)
+{
+        if (items->count == items->cap) {
+                size_t cap = items->cap ? 2 * items->cap : 64;
+                struct edit_item *more = reallocarray(items->list, cap, sizeof(*more));
+
+                if (!more) {
+                        item_release(item);
+                        return -ENOMEM;
+                }
+                items->list = more;
+                items->cap = cap;
+        }
+        items->list[items->count++] = *item;
+        return 0;
+}
+
+/* Attributes of what is there, from its row or the view. */
+static void look(struct tree *t, struct edit_item *item)
+{
+        struct edit_node n;
+        struct node seen;
+        bool stored;
+
+        if (tree_node(t, item->id, &n, &stored) < 0)
+                return;
+        item->mode = n.mode;
+        item->data = stored && n.data;
+        if (!S_ISDIR(n.mode) && tree_stat_named(t, item->id, &seen) == 0)
+                item->size = (uint64_t)seen.st.st_size;
+}
+
+static int add_named(struct edit_items *items, enum edit_kind kind, const struct row *row, struct edit_item item)
+{
+        int r = path_in(items->tree, row->dir, row->name, &item.path);
+
+        item.kind = kind;
+        item.id = row->id;
+        item.dir = row->dir;
+        item.name = strdup(row->name);
+        if (r == 0 && !item.name)
+                r = -ENOMEM;
+        if (r < 0) {
+                item_release(&item);
+                return r == -ENOENT ? 0 : r;
+        }
+        look(items->tree, &item);
+        return add(items, &item);
+}
+
+static int add_removed(struct edit_items *items, const struct row *row, const struct node *n)
+{
+        struct edit_item item = { .kind = EDIT_REMOVED, .id = n->id, .mode = n->st.st_mode, .dir = row->dir };
+        int r = path_in(items->tree, row->dir, row->name, &item.path);
+
+        if (r == 0)
+                r = env_path(items->plain, n->id, &item.origin);
+        item.name = strdup(row->name);
+        if (r == 0 && !item.name)
+                r = -ENOMEM;
+        if (!S_ISDIR(n->st.st_mode))
+                item.size = (uint64_t)n->st.st_size;
+        if (r < 0) {
+                item_release(&item);
+                return r == -ENOENT ? 0 : r;
+        }
+        return add(items, &item);
+}
+
+/* Names -------------------------------------------------------------------------------------------------------- */
+
+
+/* The rows that show ID now, the first one first. */
+static int names_of(struct tree *t, uint64_t id, struct rows *ret)
+{
+        size_t kept = 0;
+        int r = edits_entries_of(t->edits, id, take_row, ret);
+
+        for (size_t i = 0; i < ret->count; i++) {
+                if (shows(t, ret->list[i].dir, ret->list[i].name, id))
+                        ret->list[kept++] = ret->list[i];
+                else
+                        free(ret->list[i].name);
+        }
+        ret->count = kept;
+        return r < 0 ? r : 0;
+}
+
+static bool is_first(const struct rows *names, const struct row *row)
+{
+        return names->count && names->list[0].dir == row->dir && strcmp(names->list[0].name, row->name) == 0;
+}
+
+/* A name of something that was made here. */
+static int add_made(struct edit_items *items, const struct row *row, const struct rows *names)
+{
+        struct edit_item item = { 0 };
+        struct edit_node n;
+        bool stored;
+        int r = tree_node(items->tree, row->id, &n, &stored);
+
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        /* The environment has got a directory there meanwhile: it is both. */
+        if (S_ISDIR(n.mode) && n.below)
+                return 0;
+        if (is_first(names, row))
+                return add_named(items, EDIT_ADDED, row, item);
+        r = path_in(items->tree, names->list[0].dir, names->list[0].name, &item.origin);
+        return r < 0 ? r : add_named(items, EDIT_LINKED, row, item);
+}
+
+/* A name that was given to something of the environment. */
+static int add_given(struct edit_items *items, const struct row *row, const struct rows *names)
+{
+        struct edit_item item = { 0 };
+        bool own;
+        int r = own_place(items, row->id, &item.origin_dir, &item.origin_name);
+
+        if (r == -ENOENT)
+                return add_named(items, EDIT_ADDED, row, item); /* its package has left */
+        if (r < 0)
+                return r;
+        if (item.origin_dir == row->dir && strcmp(item.origin_name, row->name) == 0) {
+                item_release(&item);
+                return 0;
+        }
+        r = env_path(items->plain, row->id, &item.origin);
+        if (r < 0) {
+                item_release(&item);
+                return r;
+        }
+        own = shows(items->tree, item.origin_dir, item.origin_name, row->id);
+        return add_named(items, !own && is_first(names, row) ? EDIT_MOVED : EDIT_LINKED, row, item);
+}
+
+static int add_name(struct edit_items *items, const struct row *row)
+{
+        struct rows names = { 0 };
+        int r = names_of(items->tree, row->id, &names);
+
+        if (r == 0 && names.count)
+                r = edits_is_new(row->id) ? add_made(items, row, &names) : add_given(items, row, &names);
+        rows_release(&names);
+        return r;
+}
+
+/* What a row hides --------------------------------------------------------------------------------------------- */
+
+static bool is_elsewhere(struct edit_items *items, uint64_t id)
+{
+        struct rows names = { 0 };
+        bool found = names_of(items->tree, id, &names) == 0 && names.count;
+
+        rows_release(&names);
+        return found;
+}
+
+struct comparing {
+        struct edit_items *items;
+        const struct row *row;
+        uint64_t now;  /* the directory that is there */
+        char *path;    /* of the name that is being compared */
+        int r;
+};
+
+static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now, const char *path);
+
+static int compare_name(const struct view_dirent *d, void *user)
+{
+        struct comparing *c = user;
+        struct edit_item item = { .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .dir = c->row->dir };
+        cleanup_buf struct buf path = { 0 };
+        struct node n;
+
+        c->r = buf_printf(&path, "%s/%.*s", c->path, (int)d->name.len, d->name.data);
+        if (c->r < 0)
+                return 1;
+        if (view_lookup(tree_current(c->items->tree), c->now, d->name.data, d->name.len, &n) == 0) {
+                if (n.id != d->id && S_ISDIR(d->type))
+                        c->r = compare_dirs(c->items, c->row, d->id, n.id, path.data);
+                return c->r < 0;
+        }
+        if (view_getattr(c->items->plain, d->id, &n) == 0 && !S_ISDIR(d->type))
+                item.size = (uint64_t)n.st.st_size;
+        item.name = strdup(c->row->name);
+        item.path = strdup(path.data);
+        item.origin = buf_steal(&path);
+        if (!item.name || !item.path || !item.origin) {
+                item_release(&item);
+                c->r = -ENOMEM;
+                return 1;
+        }
+        c->r = add(c->items, &item);
+        return c->r < 0;
+}
+
+/* Of a directory that was removed and came again with a later package, what came not again is still removed. */
+static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now, const char *path)
+{
+        struct comparing c = { .items = items, .row = row, .now = now, .path = (char *)path };
+        int r = view_readdir(items->plain, before, 0, compare_name, &c);
+
+        return r < 0 ? r : c.r;
+}
+
+static int add_cut(struct edit_items *items, const struct row *row, const struct node *now)
+{
+        cleanup_free char *path = NULL;
+        struct node before;
+        uint64_t below;
+        int r = tree_below(items->tree, row->dir, &below);
+
+        if (r < 0 || !below || items->plain == tree_current(items->tree))
+                return r;
+        if (view_lookup(items->plain, below, row->name, strlen(row->name), &before) < 0 || before.id == now->id ||
+            !S_ISDIR(before.st.st_mode) || is_elsewhere(items, before.id))
+                return 0;
+        r = path_in(items->tree, row->dir, row->name, &path);
+        if (r == 0)
+                r = compare_dirs(items, row, before.id, now->id, path);
+        return r == -ENOENT ? 0 : r;
+}
+
+static int add_hidden(struct edit_items *items, const struct row *row)
+{
+        const struct edit_entry entry = { .dir = row->dir, .id = row->id, .type = row->type, .horizon = row->horizon };
+        struct edit_node n;
+        struct node below;
+        bool stored;
+        int r = edit_items_below(items, row->dir, row->name, &below);
+
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (tree_lookup_below(items->tree, row->dir, row->name, strlen(row->name), &below) == 0 &&
+            !tree_row_hides(items->tree, &entry, below.id, below.st.st_mode))
+                return row->id ? 0 : add_cut(items, row, &below);
+        if (below.id == row->id || is_elsewhere(items, below.id))
+                return 0;
+        if (row->id && tree_node(items->tree, row->id, &n, &stored) == 0 && S_ISDIR(n.mode) && n.below == below.id)
+                return 0;
+        return add_removed(items, row, &below);
+}
+
+/* Nodes -------------------------------------------------------------------------------------------------------- */
+
+static int add_modified(const struct edit_node *n, void *user)
+{
+        struct edit_items *items = user;
+        struct edit_item item = { .kind = EDIT_MODIFIED, .id = n->id, .mode = n->mode, .data = n->data };
+        cleanup_buf struct buf path = { 0 };
+        struct node was, is;
+        int r;
+
+        if (edits_is_new(n->id) || n->links == 0 || view_getattr(items->plain, n->id, &was) < 0)
+                return 0;
+        if (!n->data && n->mode == was.st.st_mode && n->uid == was.st.st_uid && n->gid == was.st.st_gid)
+                return 0;
+        r = tree_path_locked(items->tree, n->id, &path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (!S_ISDIR(n->mode) && tree_stat_named(items->tree, n->id, &is) == 0)
+                item.size = (uint64_t)is.st.st_size;
+        item.path = path.len ? buf_steal(&path) : strdup("");
+        return item.path ? add(items, &item) : -ENOMEM;
+}
+
+static int by_path(const void *a, const void *b)
+{
+        const struct edit_item *x = a, *y = b;
+        int order = strcmp(x->path, y->path);
+
+        return order ? order : (int)x->kind - (int)y->kind;
+}
+
+static int make_plain(struct edit_items *items, struct errtext *err)
+{
+        const struct view *v = tree_current(items->tree);
+
+        items->plain = v;
+        if (!has_cuts(v))
+                return 0;
+        int r = view_new(v->environment, v->pool, v->base, v->state_fd, NULL, &items->owned, err);
+
+        if (r == 0)
+                items->plain = items->owned;
+        return r;
+}
+
+int edit_items_load(struct tree *t, struct edit_items *ret, struct errtext *err)
+{
+        struct edit_items items = { .tree = t };
+        struct rows rows = { 0 };
+        int r = make_plain(&items, err);
+
+        if (r == 0 && t->edits) {
+                r = edits_all_entries(t->edits, take_row, &rows);
+                for (size_t i = 0; r == 0 && i < rows.count; i++) {
+                        r = add_hidden(&items, &rows.list[i]);
+                        if (r == 0 && rows.list[i].id)
+                                r = add_name(&items, &rows.list[i]);
+                }
+                if (r == 0)
+                        r = edits_nodes(t->edits, add_modified, &items);
+                if (r < 0)
+                        errtext_set(err, r, "cannot read the edits: %s", errno_name(r, (char[128]){ 0 }));
+        }
+        rows_release(&rows);
+        if (r < 0) {
+                edit_items_release(&items);
+                return r;
+        }
+        if (items.count)
+                qsort(items.list, items.count, sizeof(*items.list), by_path);
+        *ret = items;
+        return 0;
+}

@@ -1,0 +1,227 @@
+#include "fs/edits_report.h"
+
+#include "fs/edits_originals.h"
+#include "fs/edits_revert.h"
+#include "store/files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum { REQUEST_MAX = 16 << 20 /* bytes */ };
+
+struct request {
+        bool report;
+        bool check;
+        bool originals;
+        char **paths; /* to be reverted */
+        size_t count;
+};
+
+/* Reading ------------------------------------------------------------------------------------------------------ */
+
+static void request_release(struct request *q)
+{
+        for (size_t i = 0; i < q->count; i++)
+                free(q->paths[i]);
+        free(q->paths);
+}
+
+/* Relative, without ".", ".." or doubled slashes; "" is all. */
+static bool is_tidy(const char *path)
+{
+        for (const char *p = path; *p;) {
+                size_t len = strcspn(p, "/");
+
+                if (len == 0 || (len == 1 && p[0] == '.') || (len == 2 && p[0] == '.' && p[1] == '.'))
+                        return false;
+                p += len;
+                if (*p == '/' && !*++p)
+                        return false;
+        }
+        return true;
+}
+
+static int take_path(struct request *q, const char *word, struct errtext *err)
+{
+        char **more = reallocarray(q->paths, q->count + 1, sizeof(*more));
+        cleanup_buf struct buf path = { 0 };
+        int r = more ? 0 : -ENOMEM;
+
+        if (more)
+                q->paths = more;
+        if (r == 0)
+                r = buf_add_unescaped(&path, word, strlen(word));
+        if (r == 0 && path.data && !is_tidy(path.data))
+                r = -EINVAL;
+        if (r == 0) {
+                q->paths[q->count] = path.len ? buf_steal(&path) : strdup("");
+                r = q->paths[q->count] ? 0 : -ENOMEM;
+        }
+        if (r == 0)
+                q->count++;
+        return r < 0 ? errtext_set(err, r, "a request for the edits names a wrong path: '%.500s'", word) : 0;
+}
+
+static int take_line(struct request *q, const char *line, struct errtext *err)
+{
+        if (strcmp(line, "report") == 0)
+                q->report = true;
+        else if (strcmp(line, "check") == 0)
+                q->check = true;
+        else if (strcmp(line, "originals") == 0)
+                q->originals = true;
+        else if (strncmp(line, "revert ", 7) == 0)
+                return take_path(q, line + 7, err);
+        else
+                return errtext_set(err, -EINVAL, "a request for the edits has a line that is not known: '%.500s'", line);
+        return 0;
+}
+
+static int read_request(int state_fd, struct request *q, struct errtext *err)
+{
+        cleanup_buf struct buf text = { 0 };
+        char *line, *save = NULL;
+        bool ended = false;
+        int r = file_read_at(state_fd, EDITS_REQUEST_FILE, REQUEST_MAX, &text);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot read the request for the edits: %s", errno_name(r, (char[128]){ 0 }));
+        line = text.data ? strtok_r(text.data, "\n", &save) : NULL;
+        if (!line || strcmp(line, EDITS_REQUEST_HEAD) != 0)
+                return errtext_set(err, -EINVAL, "the request for the edits is none, or of another version");
+        while (r == 0 && !ended && (line = strtok_r(NULL, "\n", &save))) {
+                ended = strcmp(line, "end") == 0;
+                if (!ended)
+                        r = take_line(q, line, err);
+        }
+        if (r == 0 && !ended)
+                r = errtext_set(err, -EINVAL, "the request for the edits is not complete");
+        return r;
+}
+
+/* Writing ------------------------------------------------------------------------------------------------------ */
+
+static char type_letter(mode_t mode)
+{
+        switch (mode & S_IFMT) {
+        case S_IFDIR:
+                return 'd';
+        case S_IFLNK:
+                return 'l';
+        case S_IFIFO:
+                return 'p';
+        case S_IFSOCK:
+                return 's';
+        case S_IFCHR:
+                return 'c';
+        case S_IFBLK:
+                return 'b';
+        default:
+                return 'f';
+        }
+}
+
+static int add_word(struct buf *b, const char *word, char end)
+{
+        int r = buf_add_escaped(b, word, strlen(word));
+
+        return r < 0 ? r : buf_add_char(b, end);
+}
+
+static int write_item(const struct edit_item *item, struct buf *b)
+{
+        unsigned long long id = item->id, size = item->size;
+        unsigned mode = item->mode & 07777;
+        int r = -EINVAL;
+
+        switch (item->kind) {
+        case EDIT_REMOVED:
+                r = buf_printf(b, "removed %llx %c ", id, type_letter(item->mode));
+                return r < 0 ? r : add_word(b, item->origin, '\n');
+        case EDIT_MODIFIED:
+                r = buf_printf(b, "modified %llx %o %llu %d ", id, mode, size, item->data);
+                return r < 0 ? r : add_word(b, item->path, '\n');
+        case EDIT_ADDED:
+                r = buf_printf(b, "added %llx %c %o %llu ", id, type_letter(item->mode), mode, size);
+                return r < 0 ? r : add_word(b, item->path, '\n');
+        case EDIT_MOVED:
+                r = buf_printf(b, "moved %llx %c ", id, type_letter(item->mode));
+                break;
+        case EDIT_LINKED:
+                r = buf_printf(b, "linked %llx ", id);
+                break;
+        }
+        if (r == 0)
+                r = add_word(b, item->path, ' ');
+        return r < 0 ? r : add_word(b, item->origin, '\n');
+}
+
+static int write_report(struct tree *t, int state_fd, const struct request *q, struct buf *b, struct errtext *err)
+{
+        cleanup_edit_items struct edit_items items = { 0 };
+        int r = edit_items_load(t, &items, err);
+
+        for (size_t i = 0; q->report && r == 0 && i < items.count; i++)
+                r = write_item(&items.list[i], b);
+        if (r == 0 && q->originals)
+                r = edits_originals(&items, state_fd, b, err);
+        return r;
+}
+
+static int write_bad(const char *sentence, void *user)
+{
+        struct buf *b = user;
+        int r = buf_add_str(b, "bad ");
+
+        return r < 0 ? r : add_word(b, sentence, '\n');
+}
+
+/* It belongs to the venv's owner, who may not be us. */
+static int replace_report(int state_fd, const struct buf *b)
+{
+        struct stat st;
+        int r = file_replace(state_fd, EDITS_REPORT_FILE, b->data, b->len, 0644, false);
+
+        if (r == 0 && geteuid() == 0 && fstat(state_fd, &st) == 0) {
+                int ignored = fchownat(state_fd, EDITS_REPORT_FILE, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+
+                (void)ignored;
+        }
+        return r;
+}
+
+static int serve(struct tree *t, int state_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)
+{
+        int r;
+
+        pthread_mutex_lock(&t->copy_lock);
+        pthread_mutex_lock(&t->lock);
+        r = buf_printf(b, EDITS_REPORT_HEAD "\ngeneration %llu\n",
+                       (unsigned long long)view_environment(tree_current(t))->generation);
+        if (r == 0 && q->count)
+                r = edits_revert(t, state_fd, q->paths, q->count, ret, b, err);
+        if (r == 0 && (q->report || q->originals))
+                r = write_report(t, state_fd, q, b, err);
+        pthread_mutex_unlock(&t->lock);
+        pthread_mutex_unlock(&t->copy_lock);
+        if (r == 0 && q->check)
+                r = tree_check(t, write_bad, b);
+        return r < 0 ? r : buf_add_str(b, "end\n");
+}
+
+int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err)
+{
+        cleanup_buf struct buf text = { 0 };
+        struct errtext why = { "" };
+        struct request q = { 0 };
+        int r = read_request(state_fd, &q, &why);
+
+        if (r == 0)
+                r = serve(t, state_fd, &q, ret, &text, &why);
+        if (r == 0)
+                r = replace_report(state_fd, &text);
+        request_release(&q);
+        if (r < 0)
+                errtext_set(err, r, "%s", why.text[0] ? why.text : errno_name(r, (char[128]){ 0 }));
+        return r;
+}
