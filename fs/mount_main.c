@@ -212,7 +212,7 @@ static int start_thread(void *(*run)(void *), struct server *s, size_t stack)
 /* They are never waited for: see main(). */
 static int start_threads(struct server *s, struct errtext *err)
 {
-        int r = 0;
+        int r = server_prepare(s);
 
         for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
                 r = start_thread(server_work, s, SMALL_STACK);

@@ -39,20 +39,23 @@ out:
 static void store_file(struct server *s, uint64_t id)
 {
         cleanup_free char *data = malloc(PREFETCH_PIECE);
-        struct view_ref *ref = server_view(s);
+        uint64_t copied = tree_copied(s->tree, id);
         struct node n = { 0 };
-        int r = data ? view_getattr(ref->view, id, &n) : -ENOMEM;
+        int r = data ? tree_getattr(s->tree, id, &n) : -ENOMEM;
 
         if (r == 0 && n.st.st_size > PREFETCH_MAX)
                 r = -EFBIG;
         for (uint64_t at = 0; r == 0 && at < (uint64_t)n.st.st_size; at += PREFETCH_PIECE) {
-                ssize_t got = view_read(ref->view, id, data, PREFETCH_PIECE, at, NULL);
+                ssize_t got = tree_read(s->tree, id, data, PREFETCH_PIECE, at, NULL);
                 struct fuse_bufvec bufs = FUSE_BUFVEC_INIT(got > 0 ? (size_t)got : 0);
 
                 bufs.buf[0].mem = data;
                 r = got <= 0 ? -EIO : fuse_lowlevel_notify_store(s->se, id, (off_t)at, &bufs, 0);
+                if (tree_copied(s->tree, id) != copied) {
+                        fuse_lowlevel_notify_inval_inode(s->se, id, (off_t)at, PREFETCH_PIECE);
+                        break;
+                }
         }
-        server_view_done(s, ref);
 }
 
 void *prefetch_thread(void *arg)

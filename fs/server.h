@@ -24,6 +24,8 @@ enum {
         SERVER_MAX_WRITE = 128 << 10, /* bytes of one WRITE */
 };
 
+struct server_cell;
+
 struct server {
         struct fuse_session *se; /* immutable once threads run, as all without a remark */
         struct image_pool *pool;
@@ -37,6 +39,11 @@ struct server {
         struct tree *tree;
         struct edits *edits;         /* NULL, as the next: the venv cannot be written */
         struct edit_data *edit_data;
+
+        struct server_cell *cells;   /* of the workers: server_work.h */
+        _Atomic unsigned workers;
+        _Atomic bool spinning;       /* a worker looks for the next request */
+        _Atomic uint64_t init_unique;
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */
@@ -54,7 +61,9 @@ struct server {
 
 extern const struct fuse_lowlevel_ops server_ops;
 
-/* A worker: reads and answers until the mount is gone; ARG is the server. */
+/* server_work.c: what workers need, made between mounting and starting them; a worker, which reads and answers until the
+ * mount is gone (ARG is the server). */
+int server_prepare(struct server *s);
 void *server_work(void *arg);
 
 /* reload.c */
