@@ -92,16 +92,16 @@ bool tree_is_removed(struct tree *t, uint64_t id)
         return removed;
 }
 
-/* Row first, then the file: one without a row is litter, a row without its file would be a loss. */
-static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_dropped)
+/* Row first, then the file: one without a row is litter, a row without its file would be a loss.  *RET_FILES: whose file is to go. */
+static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_files)
 {
         struct edit_node node;
         int r = edits_begin(t->edits);
 
         for (size_t i = 0; i < n && r == 0; i++) {
                 r = edits_node_get(t->edits, ids[i], &node);
-                ret_dropped[i] = r == 0 && node.links == 0;
-                if (ret_dropped[i])
+                ret_files[i] = r == 0 && node.links == 0 && node.data;
+                if (r == 0 && node.links == 0)
                         r = edits_node_drop(t->edits, ids[i]);
                 else if (r == -ENOENT)
                         r = 0;
@@ -115,17 +115,17 @@ static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_dr
 
 int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
 {
-        cleanup_free bool *dropped = calloc(n ? n : 1, sizeof(*dropped));
-        int r = dropped ? 0 : -ENOMEM;
+        cleanup_free bool *files = calloc(n ? n : 1, sizeof(*files));
+        int r = files ? 0 : -ENOMEM;
 
         if (!t->edits)
                 return -EROFS;
         pthread_mutex_lock(&t->lock);
         if (r == 0)
-                r = drop_rows(t, ids, n, dropped);
+                r = drop_rows(t, ids, n, files);
         for (size_t i = 0; i < n && r == 0; i++) {
                 id_set_remove(&t->removed, ids[i]);
-                if (dropped[i])
+                if (files[i])
                         edit_file_remove(t->data, ids[i]);
         }
         pthread_mutex_unlock(&t->lock);
