@@ -40,10 +40,12 @@ struct server {
         struct edits *edits;         /* NULL, as the next: the venv cannot be written */
         struct edit_data *edit_data;
 
-        struct server_cell *cells;   /* of the workers: server_work.h */
+        struct server_cell *cells;   /* of the workers, as the next: server_work.h */
         _Atomic unsigned workers;
-        _Atomic bool spinning;       /* a worker looks for the next request */
         _Atomic uint64_t init_unique;
+        pthread_mutex_t turn;        /* held by the worker that reads */
+        unsigned crowded;            /* guarded by turn, as the next: requests before it spins again */
+        unsigned slow;               /* requests before it answers one without handing the turn on */
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */

@@ -44,6 +44,7 @@ int server_prepare(struct server *s)
         if (cells == MAP_FAILED)
                 return -errno;
         s->cells = cells;
+        pthread_mutex_init(&s->turn, NULL);
         return fuse_session_custom_io(s->se, &io, fuse_session_fd(s->se));
 }
 
@@ -57,17 +58,53 @@ static int64_t now_ns(void)
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static bool is_waiting(const struct server *s)
+{
+        struct pollfd p = { fuse_session_fd(s->se), POLLIN, 0 };
+
+        return poll(&p, 1, 0) != 0;
+}
+
 /* Until a request is there, or nobody expects one any more. */
 static void spin(struct server *s)
 {
-        struct pollfd p = { fuse_session_fd(s->se), POLLIN, 0 };
-        bool free = false;
+        int64_t now = now_ns(), end = now + SPIN_US * 1000;
 
-        if (!atomic_compare_exchange_strong(&s->spinning, &free, true))
+        if (s->crowded > 0) {
+                s->crowded--;
                 return;
-        for (int64_t end = now_ns() + SPIN_US * 1000; poll(&p, 1, 0) == 0 && now_ns() < end;)
+        }
+        while (now < end && !is_waiting(s)) {
+                int64_t before = now_ns();
+
                 sched_yield();
-        atomic_store(&s->spinning, false);
+                now = now_ns();
+                if (now - before > CROWDED_US * 1000) {
+                        s->crowded = AWHILE;
+                        return;
+                }
+        }
+}
+
+/* What copies or syncs may take seconds; the base is on a disk of its own. */
+static bool is_brief(const struct fuse_in_header *h)
+{
+        if (h->nodeid >= BASE_FIRST && h->nodeid >> 32 == 0)
+                return false;
+        switch (h->opcode) {
+        case FUSE_FSYNC:
+        case FUSE_FSYNCDIR:
+        case FUSE_FALLOCATE:
+        case FUSE_COPY_FILE_RANGE:
+        case FUSE_STATFS:
+                return false;
+        case FUSE_SETATTR:
+                return !(((const struct fuse_setattr_in *)(h + 1))->valid & FATTR_SIZE) || edits_is_new(h->nodeid);
+        case FUSE_WRITE:
+                return edits_is_new(h->nodeid);
+        default:
+                return true;
+        }
 }
 
 /* 0: the mount is gone, or this session has ended. */
@@ -151,16 +188,39 @@ static void process(struct server *s, struct server_cell *c)
         atomic_store(&c->state, CELL_IDLE);
 }
 
+/* Is the turn kept until this one is answered? */
+static bool keeps_turn(struct server *s, const struct server_cell *c)
+{
+        const struct fuse_in_header *h = (const void *)c->bytes;
+
+        if (s->slow > 0) {
+                s->slow--;
+                return false;
+        }
+        /* Readers of large files have several under way. */
+        return is_brief(h) && !(h->opcode == FUSE_READ && is_waiting(s));
+}
+
 void *server_work(void *arg)
 {
         struct server *s = arg;
         struct server_cell *cell = &s->cells[atomic_fetch_add(&s->workers, 1)];
         uint64_t one = 1;
 
+        pthread_mutex_lock(&s->turn);
         while (read_request(s, cell)) {
+                bool keep = keeps_turn(s, cell);
+
+                if (!keep)
+                        pthread_mutex_unlock(&s->turn);
                 process(s, cell);
+                if (!keep)
+                        pthread_mutex_lock(&s->turn);
+                else if (now_ns() - cell->since > SLOW_US * 1000)
+                        s->slow = AWHILE;
                 spin(s);
         }
+        pthread_mutex_unlock(&s->turn);
         if (write(s->done_fd, &one, sizeof(one)) < 0)
                 log_line(&s->log, "cannot wake the main thread: %s", strerror(errno));
         return NULL;

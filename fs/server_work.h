@@ -5,9 +5,11 @@
  * could mend that.  A cell whose header has a length holds a request that was read and not answered: what a process that
  * takes over begins with.
  *
- * After an answer the next request is mostly near: a worker looks for it for up to SPIN_US before it sleeps, since to
- * wake it up costs more than most requests take.  One worker does so at a time, and steps aside for whoever else wants
- * its processor. */
+ * Waking a worker up costs more than most requests take.  So one of them has the **turn**: it alone reads.  It keeps the
+ * turn while it answers what is brief, and looks for the next request for up to SPIN_US before it sleeps; the others are
+ * not even asked.  It hands the turn on before it answers what may take long (copies, syncs), or as long as requests are
+ * slow; and it does not spin while others want its processor.  A brief request waits for locks of this process and for
+ * the file systems below, never for another request. */
 #ifndef FUSEPKG_SERVER_WORK_H
 #define FUSEPKG_SERVER_WORK_H
 
@@ -17,6 +19,9 @@ enum {
         CELL_HEADER = 4096,
         CELL_BYTES = SERVER_MAX_WRITE + 4096, /* what the kernel demands: a WRITE of that size and its headers */
         SPIN_US = 200,
+        CROWDED_US = 30,  /* a processor that was given away and came back as late as this is wanted by others */
+        SLOW_US = 1000,
+        AWHILE = 64,      /* requests until it is tried again */
 };
 
 /* The worker's state, for whoever watches it. */
