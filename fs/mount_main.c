@@ -3,9 +3,11 @@
  * Order: both folders are opened, then the lock is taken, then the environment, its store and the base are loaded, and only then anything is
  * mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with the process) and at
  * worst a dead mount, which the next command detaches. */
+#include "fs/mount_place.h"
 #include "fs/mount_session.h"
 #include "fs/owner.h"
 #include "fs/prime.h"
+#include "fs/vanish.h"
 #include "store/files.h"
 
 #include <fcntl.h>
@@ -228,15 +230,23 @@ static int start_threads(struct server *s, struct errtext *err)
 /* Until the mount is gone, or a signal asks us to end it.  SIGHUP: read the environment again. */
 static void wait_for_end(struct server *s, int signal_fd, const char *site)
 {
-        struct pollfd fds[] = { { s->done_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
+        dev_t device = mount_place_device(site);
         struct signalfd_siginfo info;
+        struct vanish vanish;
 
+        vanish_init(&vanish, s->state_fd);
         for (;;) {
-                if (poll(fds, 2, -1) < 0 && errno != EINTR)
+                struct pollfd fds[] = { { s->done_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 }, { vanish.fd, POLLIN, 0 } };
+
+                if (poll(fds, 3, vanish_timeout_ms(&vanish)) < 0 && errno != EINTR)
                         return;
                 if (fds[0].revents) {
                         log_line(&s->log, "unmounted from %s", site);
                         return;
+                }
+                if (!vanish.left && vanish_is_gone(&vanish)) {
+                        log_line(&s->log, "the environment was deleted: unmounting %s", site);
+                        vanish_leave(&vanish, mount_place_detach(device, site));
                 }
                 if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof(info)) != sizeof(info))
                         continue;
@@ -245,7 +255,7 @@ static void wait_for_end(struct server *s, int signal_fd, const char *site)
                         continue;
                 }
                 log_line(&s->log, "signal %u: unmounting %s", info.ssi_signo, site);
-                fuse_session_unmount(s->se);
+                mount_place_detach(device, site);
                 return;
         }
 }

@@ -1,6 +1,6 @@
 #include "tools/doctor_checks.h"
 
-#include "tools/mountinfo.h"
+#include "fs/mountinfo.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 #include "tools/ui.h"

@@ -1,8 +1,8 @@
 #include "tools/mounts.h"
 
 #include "fs/control.h"
+#include "fs/mountinfo.h"
 #include "store/files.h"
-#include "tools/mountinfo.h"
 #include "tools/program.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "tools/mountinfo.h"
+#include "fs/mountinfo.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,6 +109,16 @@ static void a_long_type_is_cut(void **state)
         assert_int_equal(strlen(info.type), sizeof info.type - 1);
 }
 
+static void a_mount_is_found_by_its_device(void **state)
+{
+        cleanup_buf struct buf point = { 0 };
+
+        (void)state;
+        assert_int_equal(mountinfo_point(sample, sizeof sample - 1, makedev(0, 41), &point), 0);
+        assert_string_equal(point.data, "/mnt/with blank/back\\slash");
+        assert_int_equal(mountinfo_point(sample, sizeof sample - 1, makedev(0, 99), &point), -ENOENT);
+}
+
 static void the_kernels_own_list_has_a_root(void **state)
 {
         cleanup_buf struct buf list = { 0 };
@@ -129,6 +139,7 @@ int main(void)
                 cmocka_unit_test(a_path_lies_in_the_deepest_mount_above_it),
                 cmocka_unit_test(malformed_lines_are_skipped),
                 cmocka_unit_test(a_long_type_is_cut),
+                cmocka_unit_test(a_mount_is_found_by_its_device),
                 cmocka_unit_test(the_kernels_own_list_has_a_root),
         };
 

@@ -1,4 +1,4 @@
-#include "tools/mountinfo.h"
+#include "fs/mountinfo.h"
 
 #include "store/files.h"
 
@@ -162,4 +162,23 @@ int mountinfo_at(const char *text, size_t len, const char *path, struct mountinf
 int mountinfo_holding(const char *text, size_t len, const char *path, struct mountinfo *ret)
 {
         return find(text, len, path, true, ret);
+}
+
+int mountinfo_point(const char *text, size_t len, dev_t device, struct buf *ret)
+{
+        cleanup_buf struct buf point = { 0 };
+
+        for (const char *end = text + len; text < end;) {
+                const char *stop = memchr(text, '\n', (size_t)(end - text));
+                struct span line = { text, (size_t)((stop ? stop : end) - text) };
+                struct mountinfo info;
+                int r = parse_line(line, &point, &info);
+
+                text = stop ? stop + 1 : end;
+                if (r == -ENOMEM)
+                        return r;
+                if (r == 0 && info.device == device)
+                        return buf_add(ret, point.data, point.len);
+        }
+        return -ENOENT;
 }

@@ -23,5 +23,7 @@ int mountinfo_load(struct buf *ret);
 int mountinfo_at(const char *text, size_t len, const char *path, struct mountinfo *ret);
 /* The mount that PATH lies in. */
 int mountinfo_holding(const char *text, size_t len, const char *path, struct mountinfo *ret);
+/* Where the mount with that DEVICE can be seen, appended: the first place if there are several.  -ENOENT: nowhere. */
+int mountinfo_point(const char *text, size_t len, dev_t device, struct buf *ret);
 
 #endif

@@ -1,0 +1,91 @@
+"""A venv that is deleted or moved under its mount."""
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from support import guard
+
+PATIENCE = 30  # seconds until a mount that should go counts as one that stays; not a measurement
+
+
+@pytest.fixture
+def venv(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo"))
+    return venv
+
+
+def wait_unmounted(site):
+    end = time.monotonic() + PATIENCE
+    while guard.mounts(site, "fuse.fusepkg"):
+        assert time.monotonic() < end, f"{site} stays mounted"
+        time.sleep(0.02)
+
+
+def test_rm_of_a_mounted_venv_fails_once_and_then_works(account, venv):
+    account.run(["rm", "-rf", venv.path], status=None)
+    wait_unmounted(venv.site)
+    account.run(["rm", "-rf", venv.path])
+    assert not venv.path.exists()
+    assert not guard.wait_gone(account.mark)
+
+
+def test_a_mount_whose_environment_is_replaced_stays(venv):
+    """Commits rename a new file over the old one, which must not look like a deletion."""
+    for _ in range(20):
+        text = (venv.state / "environment").read_bytes()
+        (venv.state / "again").write_bytes(text)
+        os.rename(venv.state / "again", venv.state / "environment")
+    time.sleep(1)
+    assert venv.is_mounted
+    venv.run_python("import demo")
+
+
+def test_who_uses_it_keeps_it(account, venv):
+    """Taken away lazily: an open folder goes on being served, and the process ends with its last user."""
+    fd = os.open(venv.site, os.O_RDONLY) if account.is_root else None
+    shutil.copy(venv.state / "environment", account.tmp / "environment")
+    (venv.state / "environment").unlink()
+    wait_unmounted(venv.site)
+    if fd is not None:
+        assert "demo.py" in os.listdir(fd)
+        assert guard.processes(account.mark)
+        os.close(fd)
+    assert not guard.wait_gone(account.mark)
+
+
+def test_a_venv_that_was_moved_with_its_mount_is_unmounted_where_it_is(account, venv):
+    moved = venv.path.with_name("moved")
+    account.run(["mv", venv.path, moved])
+    site = moved / venv.site.relative_to(venv.path)
+    assert guard.mounts(site, "fuse.fusepkg")
+    account.run(["rm", "-rf", moved], status=None)
+    wait_unmounted(site)
+    account.run(["rm", "-rf", moved])
+    assert not guard.wait_gone(account.mark)
+
+
+def test_without_inotify_it_is_noticed_as_well(user, new_venv, make_wheel):
+    """All instances of this user are taken."""
+    account = user
+    holder = account.start(["/usr/bin/python3", "-c", """
+import ctypes, time
+libc = ctypes.CDLL(None)
+while libc.inotify_init1(0) >= 0:
+    pass
+print("taken", flush=True)
+time.sleep(600)
+"""], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "taken\n"
+        venv = new_venv(account)
+        venv.fusepkg("add", make_wheel("demo"))
+        account.run(["rm", "-rf", venv.path], status=None)
+        wait_unmounted(venv.site)
+        account.run(["rm", "-rf", venv.path])
+    finally:
+        holder.kill()
+        holder.communicate()
