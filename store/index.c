@@ -9,7 +9,8 @@ static const char *const statement_sql[INDEX_STATEMENTS] = {
         [INDEX_COMMIT] = "COMMIT",
         [INDEX_ROLLBACK] = "ROLLBACK",
         [INDEX_PUT_IMAGE] = "INSERT OR REPLACE INTO images(id, name, version, bytes, content, files, matched, added,"
-                            " used, boot) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+                            " used, boot, doubted) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9,"
+                            " COALESCE((SELECT doubted FROM images WHERE id = ?1), 0))",
         [INDEX_PUT_OBJECT] = "INSERT OR REPLACE INTO objects(image, id, size) VALUES(?1, ?2, ?3)",
         [INDEX_PUT_ARCHIVE] = "INSERT OR REPLACE INTO archives(sha256, image, filename) VALUES(?1, ?2, ?3)",
         [INDEX_PUT_KEY] = "INSERT OR REPLACE INTO keys(key, image, sha256) VALUES(?1, ?2, ?3)",
@@ -21,12 +22,25 @@ static const char *const statement_sql[INDEX_STATEMENTS] = {
         [INDEX_DROP_ARCHIVES] = "DELETE FROM archives WHERE image = ?1",
         [INDEX_DROP_KEYS] = "DELETE FROM keys WHERE image = ?1",
         [INDEX_TOUCH] = "UPDATE images SET used = ?2 WHERE id = ?1",
-        [INDEX_EACH_IMAGE] = "SELECT id, name, version, bytes, content, files FROM images"
+        [INDEX_EACH_IMAGE] = "SELECT id, name, version, bytes, content, files, doubted FROM images"
                              " ORDER BY name COLLATE NOCASE, name, version, id",
-        [INDEX_PUT_LEASE] = "INSERT OR REPLACE INTO leases(venv, device, inode, environment, seen)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5)",
-        [INDEX_DROP_LEASE] = "DELETE FROM leases WHERE venv = ?1",
-        [INDEX_EACH_LEASE] = "SELECT venv, device, inode, environment FROM leases ORDER BY venv",
+        [INDEX_HAS_IMAGE] = "SELECT 1 FROM images WHERE id = ?1",
+        [INDEX_EACH_OBJECT] = "SELECT id FROM objects WHERE image = ?1",
+        [INDEX_TRUST] = "UPDATE images SET doubted = 0 WHERE doubted <> 0",
+        [INDEX_SAME_LEASE] = "SELECT 1 FROM leases WHERE environment = ?1 AND venv = ?2 AND device = ?3 AND inode = ?4"
+                             " AND place = ?5 AND missing = 0",
+        [INDEX_PUT_LEASE] = "INSERT OR REPLACE INTO leases(environment, venv, device, inode, place, seen, missing)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)",
+        [INDEX_MISS_LEASE] = "UPDATE leases SET missing = ?3 WHERE environment = ?1 AND venv = ?2",
+        [INDEX_DROP_LEASE] = "DELETE FROM leases WHERE environment = ?1 AND venv = ?2",
+        [INDEX_EACH_LEASE] = "SELECT venv, device, inode, environment, place, missing FROM leases"
+                             " ORDER BY venv, environment",
+        [INDEX_HAS_USE] = "SELECT 1 FROM uses WHERE environment = ?1 AND venv = ?2 AND image = ?3 AND ended = 0",
+        [INDEX_PUT_USE] = "INSERT OR REPLACE INTO uses(environment, venv, image, ended) VALUES(?1, ?2, ?3, 0)",
+        [INDEX_END_USE] = "UPDATE uses SET ended = ?4 WHERE environment = ?1 AND venv = ?2 AND image = ?3",
+        [INDEX_DROP_USE] = "DELETE FROM uses WHERE environment = ?1 AND venv = ?2 AND image = ?3",
+        [INDEX_DROP_USES] = "DELETE FROM uses WHERE environment = ?1 AND venv = ?2",
+        [INDEX_EACH_USE] = "SELECT image, ended FROM uses WHERE environment = ?1 AND venv = ?2",
         [INDEX_UNSETTLED] = "SELECT id FROM images WHERE boot IS NOT NULL AND boot <> ?1",
         [INDEX_WAITING] = "SELECT id FROM images WHERE boot = ?1 AND added <= ?2",
         [INDEX_IS_UNSETTLED] = "SELECT 1 FROM images WHERE id = ?1 AND boot IS NOT NULL AND boot <> ?2",
@@ -111,13 +125,6 @@ int index_finish(struct index *x, int r)
         if (r < 0 && !sqlite3_get_autocommit(x->db))
                 run_plain(x, INDEX_ROLLBACK);
         return r;
-}
-
-static const char *column_text(sqlite3_stmt *st, int column)
-{
-        const unsigned char *text = sqlite3_column_text(st, column);
-
-        return text ? (const char *)text : "";
 }
 
 static bool is_zero(const uint8_t hash[SHA256_SIZE])
@@ -371,11 +378,12 @@ int index_each_image(struct index *x, int (*fn)(const struct index_image *image,
 
         while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct index_image image = {
-                        .name = column_text(st, 1),
-                        .version = column_text(st, 2),
+                        .name = index_column_text(st, 1),
+                        .version = index_column_text(st, 2),
                         .bytes = (uint64_t)sqlite3_column_int64(st, 3),
                         .content = (uint64_t)sqlite3_column_int64(st, 4),
                         .files = (uint32_t)sqlite3_column_int64(st, 5),
+                        .doubted = sqlite3_column_int(st, 6) != 0,
                 };
                 const uint8_t *id = index_column_hash(st, 0);
 
@@ -391,50 +399,43 @@ int index_each_image(struct index *x, int (*fn)(const struct index_image *image,
         return r;
 }
 
-int index_put_lease(struct index *x, const struct index_lease *lease)
+int index_has_image(struct index *x, const uint8_t image[SHA256_SIZE])
 {
         sqlite3_stmt *st = NULL;
-        int r = x->read_only ? -EROFS : index_prepare(x, INDEX_PUT_LEASE, &st);
+        int r = index_prepare(x, INDEX_HAS_IMAGE, &st), rc;
 
         if (r < 0)
                 return r;
-        index_bind_text(st, 1, lease->venv);
-        sqlite3_bind_int64(st, 2, (sqlite3_int64)lease->device);
-        sqlite3_bind_int64(st, 3, (sqlite3_int64)lease->inode);
-        index_bind_text(st, 4, lease->environment);
-        sqlite3_bind_int64(st, 5, time(NULL));
-        return index_run(x, st);
+        index_bind_hash(st, 1, image);
+        rc = sqlite3_step(st);
+        r = rc == SQLITE_ROW ? 1 : index_failed(x, rc);
+        sqlite3_reset(st);
+        sqlite3_clear_bindings(st);
+        return r;
 }
 
-int index_drop_lease(struct index *x, const char *venv)
+int index_each_object(struct index *x, const uint8_t image[SHA256_SIZE],
+                      int (*fn)(const uint8_t object[SHA256_SIZE], void *user), void *user)
 {
         sqlite3_stmt *st = NULL;
-        int r = x->read_only ? -EROFS : index_prepare(x, INDEX_DROP_LEASE, &st);
+        int r = index_prepare(x, INDEX_EACH_OBJECT, &st), rc = SQLITE_DONE;
 
         if (r < 0)
                 return r;
-        index_bind_text(st, 1, venv);
-        return index_run(x, st);
-}
-
-int index_each_lease(struct index *x, int (*fn)(const struct index_lease *lease, void *user), void *user)
-{
-        sqlite3_stmt *st = NULL;
-        int r = index_prepare(x, INDEX_EACH_LEASE, &st), rc = SQLITE_DONE;
-
+        index_bind_hash(st, 1, image);
         while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-                struct index_lease lease = {
-                        .venv = column_text(st, 0),
-                        .device = (uint64_t)sqlite3_column_int64(st, 1),
-                        .inode = (uint64_t)sqlite3_column_int64(st, 2),
-                        .environment = column_text(st, 3),
-                };
+                const uint8_t *id = index_column_hash(st, 0);
 
-                r = fn(&lease, user);
+                r = id ? fn(id, user) : 0;
         }
         if (r == 0)
                 r = index_failed(x, rc);
-        if (st)
-                sqlite3_reset(st);
+        sqlite3_reset(st);
+        sqlite3_clear_bindings(st);
         return r;
+}
+
+int index_trust(struct index *x)
+{
+        return x->read_only ? -EROFS : run_plain(x, INDEX_TRUST);
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum {
-        INDEX_VERSION = 1,
+        INDEX_VERSION = 2,
         BUSY_TIMEOUT_MS = 30000,
         WAL_TRIES_MAX = 3000,
         /* A wheel changes some ten pages, a few rows in each: small pages make a small WAL. */
@@ -25,15 +25,18 @@ static const uint8_t making_key[SHA256_SIZE] = "index.db";
 static const char schema[] =
         "CREATE TABLE images(id BLOB PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, bytes INTEGER NOT NULL,"
         " content INTEGER NOT NULL, files INTEGER NOT NULL, matched INTEGER NOT NULL, added INTEGER NOT NULL,"
-        " used INTEGER NOT NULL, boot TEXT) WITHOUT ROWID;"
+        " used INTEGER NOT NULL, boot TEXT, doubted INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE objects(image BLOB NOT NULL, id BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(image, id))"
         " WITHOUT ROWID;"
         "CREATE TABLE archives(sha256 BLOB PRIMARY KEY, image BLOB NOT NULL, filename TEXT NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE keys(key BLOB PRIMARY KEY, image BLOB NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;"
-        "CREATE TABLE leases(venv TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL,"
-        " environment TEXT NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;"
-        "PRAGMA user_version=1;";
-_Static_assert(INDEX_VERSION == 1, "the schema names its version");
+        "CREATE TABLE leases(environment TEXT NOT NULL, venv TEXT NOT NULL, device INTEGER NOT NULL,"
+        " inode INTEGER NOT NULL, place TEXT NOT NULL, seen INTEGER NOT NULL, missing INTEGER NOT NULL,"
+        " PRIMARY KEY(environment, venv)) WITHOUT ROWID;"
+        "CREATE TABLE uses(environment TEXT NOT NULL, venv TEXT NOT NULL, image BLOB NOT NULL, ended INTEGER NOT NULL,"
+        " PRIMARY KEY(environment, venv, image)) WITHOUT ROWID;"
+        "PRAGMA user_version=2;";
+_Static_assert(INDEX_VERSION == 2, "the schema names its version");
 
 static void read_boot(char ret[INDEX_BOOT_SIZE])
 {
@@ -121,9 +124,10 @@ static int probe(struct index *x)
                 return -ENOTSUP;
         if (version == INDEX_VERSION)
                 return query_number(x,
-                                    "SELECT (SELECT min(bytes) FROM images) + (SELECT size FROM objects LIMIT 1) + "
+                                    "SELECT (SELECT min(bytes) + min(doubted) FROM images) + "
+                                    "(SELECT size FROM objects LIMIT 1) + "
                                     "(SELECT 1 FROM archives LIMIT 1) + (SELECT 1 FROM keys LIMIT 1) + "
-                                    "(SELECT 1 FROM leases LIMIT 1)",
+                                    "(SELECT missing FROM leases LIMIT 1) + (SELECT ended FROM uses LIMIT 1)",
                                     &ignored);
         r = query_number(x, "SELECT count(*) FROM sqlite_schema", &tables);
         if (r < 0)
@@ -197,6 +201,9 @@ static int rebuild(struct index *x)
         r = index_execute(x, schema);
         if (r == 0)
                 r = store_each_image(x->store, rebuild_one, &rb);
+        /* Who uses them is not known any more: see index_trust(). */
+        if (r == 0)
+                r = index_execute(x, "UPDATE images SET doubted = 1");
         if (r == 0)
                 return index_execute(x, "COMMIT");
         index_execute(x, "ROLLBACK");
@@ -240,9 +247,10 @@ static void salvage_leases(struct index *x)
                 return;
         sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
         if (sqlite3_step(st) == SQLITE_DONE) {
-                sqlite3_exec(x->db, "INSERT OR IGNORE INTO leases SELECT venv, device, inode, environment, seen"
+                sqlite3_exec(x->db, "INSERT OR IGNORE INTO leases SELECT environment, venv, device, inode, '', seen, 0"
                                     " FROM old.leases WHERE typeof(venv) = 'text' AND typeof(device) = 'integer'"
-                                    " AND typeof(inode) = 'integer' AND typeof(environment) = 'text'",
+                                    " AND typeof(inode) = 'integer' AND typeof(environment) = 'text'"
+                                    " AND typeof(seen) = 'integer'",
                              NULL, NULL, NULL);
                 sqlite3_exec(x->db, "DETACH old", NULL, NULL, NULL);
         }
@@ -316,8 +324,23 @@ static int open_in_memory(struct index *x)
         return r < 0 ? r : rebuild(x);
 }
 
-int index_open(const struct store *s, struct index **ret, struct errtext *err)
+static int open_used(struct index *x)
 {
+        int r = x->read_only ? open_read_only(x) : open_existing(x);
+
+        if (r == -ENOENT || r == -EBADMSG) {
+                close_database(x);
+                r = x->read_only ? open_in_memory(x) : make(x);
+        }
+        if (r < 0)
+                close_database(x);
+        return r;
+}
+
+/* USE_FD, of store_use() or store_use_alone(), is taken over. */
+static int open_index(const struct store *s, int use_fd, struct index **ret, struct errtext *err)
+{
+        cleanup_close int use = use_fd;
         struct index *x = calloc(1, sizeof *x);
         char text[128];
         int r;
@@ -327,20 +350,34 @@ int index_open(const struct store *s, struct index **ret, struct errtext *err)
         x->store = s;
         x->read_only = s->lock_fd < 0;
         read_boot(x->boot);
-        r = x->read_only ? open_read_only(x) : open_existing(x);
-        if (r == -ENOENT || r == -EBADMSG) {
-                close_database(x);
-                r = x->read_only ? open_in_memory(x) : make(x);
-        }
+        r = open_used(x);
         if (r == 0) {
+                x->use_fd = steal_fd(&use);
                 *ret = x;
                 return 0;
         }
-        close_database(x);
         free(x);
         if (r == -ENOTSUP)
                 return errtext_set(err, r, "the index of the store '%s' was made by a newer fusepkg", s->path);
         return errtext_set(err, r, "cannot open the index of the store '%s': %s", s->path, errno_name(r, text));
+}
+
+int index_open(const struct store *s, struct index **ret, struct errtext *err)
+{
+        int use = s->lock_fd < 0 ? -1 : store_use(s);
+        char text[128];
+
+        if (use < 0 && s->lock_fd >= 0)
+                return errtext_set(err, use, "cannot lock the store '%s': %s", s->path, errno_name(use, text));
+        return open_index(s, use, ret, err);
+}
+
+int index_open_alone(const struct store *s, void (*waiting)(void *user), void *user, struct index **ret,
+                     struct errtext *err)
+{
+        int use = store_use_alone(s, waiting, user, err);
+
+        return use < 0 ? use : open_index(s, use, ret, err);
 }
 
 void index_close(struct index *x)
@@ -358,5 +395,6 @@ void index_close(struct index *x)
                 if (lock >= 0)
                         set_aside(x->store);
         }
+        cleanup_close_(&x->use_fd);
         free(x);
 }

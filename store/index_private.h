@@ -23,9 +23,20 @@ enum index_statement {
         INDEX_DROP_KEYS,
         INDEX_TOUCH,
         INDEX_EACH_IMAGE,
+        INDEX_HAS_IMAGE,
+        INDEX_EACH_OBJECT,
+        INDEX_TRUST,
+        INDEX_SAME_LEASE,
         INDEX_PUT_LEASE,
+        INDEX_MISS_LEASE,
         INDEX_DROP_LEASE,
         INDEX_EACH_LEASE,
+        INDEX_HAS_USE,
+        INDEX_PUT_USE,
+        INDEX_END_USE,
+        INDEX_DROP_USE,
+        INDEX_DROP_USES,
+        INDEX_EACH_USE,
         INDEX_UNSETTLED,
         INDEX_WAITING,
         INDEX_IS_UNSETTLED,
@@ -41,6 +52,7 @@ struct index {
         const struct store *store; /* borrowed */
         sqlite3 *db;
         bool read_only;
+        int use_fd;                /* store_use(), -1 when the index is only read */
         bool damaged;              /* found so while in use: set aside when closed */
         char boot[INDEX_BOOT_SIZE];
         sqlite3_stmt *statements[INDEX_STATEMENTS]; /* prepared when first needed */
@@ -75,6 +87,13 @@ static inline const uint8_t *index_column_hash(sqlite3_stmt *st, int column)
         const void *blob = sqlite3_column_blob(st, column);
 
         return sqlite3_column_bytes(st, column) == SHA256_SIZE ? blob : NULL;
+}
+
+static inline const char *index_column_text(sqlite3_stmt *st, int column)
+{
+        const unsigned char *text = sqlite3_column_text(st, column);
+
+        return text ? (const char *)text : "";
 }
 
 /* The rows of one image, in a transaction of the caller's.  BOOT as in index.h. */

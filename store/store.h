@@ -65,6 +65,14 @@ void store_give_to_owner(const struct store *s, int fd);
  * Returns a descriptor whose closing unlocks; -EAGAIN when WAIT is false and another holds it. */
 int store_lock_key(const struct store *s, const uint8_t key[SHA256_SIZE], bool wait);
 
+/* In store/store_use.c: who fills the store, or makes an environment of what is in it, uses it meanwhile; gc has it alone.
+ * Shared and exclusive flock on the folder `images`; `objects` is the gate that a gc which waits closes behind it.
+ * Both return a descriptor whose closing ends it. */
+int store_use(const struct store *s);
+/* Calls WAITING (may be NULL) once when it takes more than a moment.  -EBUSY: others have used it for a minute since the
+ * gate was closed. */
+int store_use_alone(const struct store *s, void (*waiting)(void *user), void *user, struct errtext *err);
+
 /* The staging folder of one ingest: a folder of its own below staging/, with a lock (flock) on it that tells the
  * living from the dead.  store_staging_open first removes what the dead left. */
 struct staging {

@@ -291,6 +291,34 @@ static int collect_references(struct verification *v)
         return r;
 }
 
+/* A gc that runs beside us takes the row from the index, then the image, then the objects that no image wants. */
+static bool is_collected(const struct verification *v, const struct item *item)
+{
+        struct store copy = *v->store;
+        struct index *x = NULL;
+        bool gone;
+
+        copy.lock_fd = -1;
+        if (index_open(&copy, &x, NULL) < 0)
+                return false;
+        gone = index_has_image(x, item->id) == 0;
+        index_close(x);
+        return gone;
+}
+
+static bool is_unwanted(const struct verification *v, const struct item *item)
+{
+        for (size_t i = 0; i < v->reference_count; i++)
+                if (memcmp(v->references[i].object, item->id, SHA256_SIZE) == 0) {
+                        cleanup_close int fd = store_open_image_file(v->store,
+                                                                     v->images.list[v->references[i].image].id);
+
+                        if (fd != -ENOENT)
+                                return false;
+                }
+        return true;
+}
+
 static int report_images(struct verification *v)
 {
         for (size_t i = 0; i < v->images.count; i++) {
@@ -298,7 +326,7 @@ static int report_images(struct verification *v)
                 const char *packages[] = { item->package, NULL };
                 char name[80];
 
-                if (!item->kind)
+                if (!item->kind || (strcmp(item->kind, "missing") == 0 && is_collected(v, item)))
                         continue;
                 store_image_name(item->id, name);
                 report(v, name, item->kind, packages);
@@ -337,7 +365,8 @@ static int report_objects(struct verification *v)
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < v->objects.count; i++)
-                if (v->objects.list[i].kind)
+                if (v->objects.list[i].kind &&
+                    !(strcmp(v->objects.list[i].kind, "missing") == 0 && is_unwanted(v, &v->objects.list[i])))
                         r = report_object(v, &v->objects.list[i]);
         return r;
 }

@@ -8,13 +8,13 @@
  *     `.fusepkg/bare/`.
  *         A kill leaves notes that nothing refers to yet.
  *  5. Conflicts, and what could not be applied: warnings or refusal.  Up to here a refusal changes nothing.
- *  6. The commit: one rename (fs/environment.h).
+ *  6. The lease in the store's index: gc must know of the environment before it is there.
+ *         A kill leaves a lease for what did not come about; gc drops it.
+ *  7. The commit: one rename (fs/environment.h).
  *         A kill before it: the old state; after it: the new one.
- *  7. Scripts and symlinks outside of site-packages (outside.h).
+ *  8. Scripts and symlinks outside of site-packages (outside.h).
  *         A kill leaves some of them as they were; the list's generation then differs from the environment's, and the
  *         next `add`, `remove` or `mount` does this step again.
- *  8. The lease in the store's index.
- *         Made again by the next `add`.
  *  9. The mount: told to read the environment again, or started.
  *         A kill leaves the environment installed but not shown: `fusepkg mount`, or the next `add`, shows it. */
 #include "tools/command.h"

@@ -1,9 +1,11 @@
 #include "tools/change.h"
 
 #include "store/files.h"
+#include "store/place.h"
 #include "store/wheel_name.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
+#include "tools/python_start.h"
 #include "tools/ui.h"
 
 #include <dirent.h>
@@ -106,8 +108,84 @@ static void sweep(int state_fd)
         closedir(dir);
 }
 
+/* --- the lease --- */
+
+struct lease {
+        struct index_lease row;
+        struct buf place;
+        uint8_t (*images)[SHA256_SIZE];
+        size_t count;
+};
+
+static void lease_release(struct lease *l)
+{
+        buf_release(&l->place);
+        free(l->images);
+}
+
+static int lease_init(const struct change *c, const struct environment *e, struct lease *ret)
+{
+        struct lease l = { .images = reallocarray(NULL, e->slot_count + 1, SHA256_SIZE) };
+        struct stat st;
+        int r = l.images ? 0 : -ENOMEM;
+
+        if (r == 0 && fstat(c->t.venv_fd, &st) < 0)
+                r = -errno;
+        if (r == 0)
+                r = place_describe(c->t.venv_fd, &l.place);
+        if (r < 0) {
+                lease_release(&l);
+                return r;
+        }
+        for (; l.count < e->slot_count; l.count++)
+                memcpy(l.images[l.count], e->slots[l.count].image, SHA256_SIZE);
+        l.row = (struct index_lease){ .venv = c->t.venv, .device = st.st_dev, .inode = st.st_ino,
+                                      .environment = e->id, .place = l.place.data ? l.place.data : "" };
+        *ret = l;
+        return 0;
+}
+
+/* The store learns who uses it, and what.  For NEXT that is before the commit: an environment of which the store knows
+ * nothing would lose its packages to gc. */
+static int lease_put(struct change *c, const struct environment *e)
+{
+        struct lease l;
+        int r = lease_init(c, e, &l);
+
+        if (r < 0)
+                return r;
+        r = index_put_lease(c->index, &l.row, (const uint8_t (*)[SHA256_SIZE])l.images, l.count);
+        lease_release(&l);
+        return r;
+}
+
+/* After the commit: what has left, and when. */
+static int lease_end(struct change *c)
+{
+        struct lease l;
+        int r = lease_init(c, c->t.environment, &l);
+
+        if (r < 0)
+                return r;
+        r = index_end_uses(c->index, &l.row, (const uint8_t (*)[SHA256_SIZE])l.images, l.count);
+        if (r == 0)
+                r = index_touch(c->index, (const uint8_t (*)[SHA256_SIZE])l.images, l.count);
+        lease_release(&l);
+        return r;
+}
+
+static int lease_failed(const struct change *c, int r, struct errtext *err)
+{
+        char text[128];
+
+        return r == 0 ? 0 : errtext_set(err, r, "the store '%s' could not note that '%s' uses it: %s", c->store->path,
+                                        c->t.venv, errno_name(r, text));
+}
+
 int change_lock(struct change *c, struct errtext *err)
 {
+        struct errtext why;
+
         int r;
 
         c->made_state = c->t.state_fd < 0;
@@ -120,6 +198,9 @@ int change_lock(struct change *c, struct errtext *err)
                 outside_bare_sweep(&c->t);
         }
         c->unsettled = r == 0;
+        /* It may have been moved, or the index lost. */
+        if (r == 0 && c->t.environment && lease_failed(c, lease_put(c, c->t.environment), &why) < 0)
+                ui_warning("%s", why.text);
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
         return r < 0 ? r : prepare_next(c, err);
@@ -198,25 +279,6 @@ static int commit_environment(struct change *c, struct errtext *err)
         return 0;
 }
 
-/* The store learns who uses it, and what. */
-static int lease(struct change *c)
-{
-        const struct environment *e = c->t.environment;
-        cleanup_free uint8_t (*images)[SHA256_SIZE] = reallocarray(NULL, e->slot_count + 1, SHA256_SIZE);
-        struct index_lease l = { .venv = c->t.venv, .environment = e->id };
-        struct stat st;
-        int r;
-
-        if (!images || fstat(c->t.venv_fd, &st) < 0)
-                return -ENOMEM;
-        l.device = st.st_dev;
-        l.inode = st.st_ino;
-        for (size_t i = 0; i < e->slot_count; i++)
-                memcpy(images[i], e->slots[i].image, SHA256_SIZE);
-        r = index_put_lease(c->index, &l);
-        return r < 0 ? r : index_touch(c->index, (const uint8_t (*)[SHA256_SIZE])images, e->slot_count);
-}
-
 static int by_name(const void *a, const void *b)
 {
         const struct change_line *x = a, *y = b;
@@ -270,10 +332,12 @@ static void say_result(struct change *c, uint64_t removed_ns, uint64_t ns)
 
 int change_commit(struct change *c, struct errtext *err)
 {
-        char text[128];
+        struct errtext why;
         uint64_t planned_ns = ui_now_ns() - c->started_ns;
         int r = outside_check(&c->t, err);
 
+        if (r == 0)
+                r = lease_failed(c, lease_put(c, c->next), err);
         if (r == 0)
                 r = commit_environment(c, err);
         if (r < 0)
@@ -288,9 +352,8 @@ int change_commit(struct change *c, struct errtext *err)
                 (void)change_show(c, false, NULL, &ignored);
                 return r;
         }
-        r = lease(c);
-        if (r < 0)
-                ui_warning("the store could not note that '%s' uses it: %s", c->t.venv, errno_name(r, text));
+        if (lease_failed(c, lease_end(c), &why) < 0)
+                ui_warning("%s", why.text);
         return 0;
 }
 
@@ -306,7 +369,12 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (mount) {
                 r = mount_start(&c->t, how, err);
                 target_give_state(&c->t);
+        } else if (c->committed) {
+                r = python_start_write(&c->t, err);
         }
+        /* A Python was faster. */
+        if (r == -EALREADY)
+                return mount_reload(&c->t, err);
         settle(c);
         return r;
 }

@@ -79,6 +79,20 @@ static inline void expect_list(struct index *x, const char *text)
         assert_string_equal(b.data, text);
 }
 
+static inline int put_lease(struct index *x, const char *venv, uint64_t device, uint64_t inode, const char *environment)
+{
+        const struct index_lease lease = { .venv = venv, .device = device, .inode = inode, .environment = environment };
+
+        return index_put_lease(x, &lease, NULL, 0);
+}
+
+static inline int drop_lease(struct index *x, const char *venv, const char *environment)
+{
+        const struct index_lease lease = { .venv = venv, .environment = environment };
+
+        return index_drop_lease(x, &lease);
+}
+
 static inline int list_lease(const struct index_lease *lease, void *user)
 {
         return buf_printf(user, "%s %llu %llu %s\n", lease->venv, (unsigned long long)lease->device,

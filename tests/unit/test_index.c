@@ -145,13 +145,99 @@ static void leases_come_and_go(void **state)
         struct store *s = sample_open(t, STORE_CREATE);
         struct index *x = open_index(s);
 
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/b/.venv", UINT64_MAX, 7, "e1" }), 0);
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/a/.venv", 1, 2, "e2" }), 0);
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/a/.venv", 3, 4, "e3" }), 0);
-        expect_leases(x, "/a/.venv 3 4 e3\n/b/.venv 18446744073709551615 7 e1\n");
-        assert_int_equal(index_drop_lease(x, "/b/.venv"), 0);
-        assert_int_equal(index_drop_lease(x, "/absent"), 0);
+        assert_int_equal(put_lease(x, "/b/.venv", UINT64_MAX, 7, "e1"), 0);
+        assert_int_equal(put_lease(x, "/a/.venv", 1, 2, "e2"), 0);
+        assert_int_equal(put_lease(x, "/a/.venv", 3, 4, "e3"), 0);
+        assert_int_equal(put_lease(x, "/a/.venv", 5, 6, "e2"), 0);
+        /* Two disks may have been mounted at one path, one after the other. */
+        expect_leases(x, "/a/.venv 5 6 e2\n/a/.venv 3 4 e3\n/b/.venv 18446744073709551615 7 e1\n");
+        assert_int_equal(drop_lease(x, "/b/.venv", "e1"), 0);
+        assert_int_equal(drop_lease(x, "/absent", "e1"), 0);
+        assert_int_equal(drop_lease(x, "/a/.venv", "e2"), 0);
         expect_leases(x, "/a/.venv 3 4 e3\n");
+        index_close(x);
+        store_close(s);
+}
+
+static int list_use(const uint8_t image[SHA256_SIZE], int64_t ended, void *user)
+{
+        return buf_printf(user, "%02x%s ", image[0], ended ? " ended" : "");
+}
+
+static void expect_uses(struct index *x, const struct index_lease *lease, const char *text)
+{
+        cleanup_buf struct buf b = { 0 };
+
+        buf_add_str(&b, "");
+        assert_int_equal(index_each_use(x, lease, list_use, &b), 0);
+        assert_string_equal(b.data, text);
+}
+
+static void uses_end_and_begin_again(void **state)
+{
+        const struct sample *t = *state;
+        struct store *s = sample_open(t, STORE_CREATE);
+        struct index *x = open_index(s);
+        const struct index_lease a = { .venv = "/a", .environment = "e", .place = "p" };
+        const struct index_lease b = { .venv = "/b", .environment = "e" };
+        const uint8_t ids[3][SHA256_SIZE] = { { 1 }, { 2 }, { 3 } };
+
+        assert_int_equal(index_put_lease(x, &a, ids, 2), 0);
+        assert_int_equal(index_put_lease(x, &b, ids + 2, 1), 0);
+        expect_uses(x, &a, "01 02 ");
+        assert_int_equal(index_put_lease(x, &a, ids + 1, 2), 0);
+        expect_uses(x, &a, "01 02 03 ");
+        assert_int_equal(index_end_uses(x, &a, ids + 1, 2), 0);
+        expect_uses(x, &a, "01 ended 02 03 ");
+        assert_int_equal(index_put_lease(x, &a, ids, 1), 0);
+        expect_uses(x, &a, "01 02 03 ");
+        assert_int_equal(index_drop_use(x, &a, ids[1]), 0);
+        expect_uses(x, &a, "01 03 ");
+        assert_int_equal(index_drop_lease(x, &a), 0);
+        expect_uses(x, &a, "");
+        expect_uses(x, &b, "03 ");
+        index_close(x);
+        store_close(s);
+}
+
+static int count_doubted(const struct index_image *image, void *user)
+{
+        *(int *)user += image->doubted;
+        return 0;
+}
+
+/* The images know nothing of leases: who finds the index gone must not take the images for unused. */
+static void images_of_a_lost_index_are_doubted_until_trusted(void **state)
+{
+        const struct sample *t = *state;
+        struct store *s = sample_open(t, STORE_CREATE), *reader;
+        uint8_t id[SHA256_SIZE];
+        struct index *x = open_index(s);
+        int n = 0;
+
+        add(s, x, "demo", "1.0", id);
+        assert_int_equal(index_each_image(x, count_doubted, &n), 0);
+        assert_int_equal(n, 0);
+        index_close(x);
+        unlinkat(s->root_fd, "index.db", 0);
+        unlinkat(s->root_fd, "index.db-wal", 0);
+        unlinkat(s->root_fd, "index.db-shm", 0);
+        reader = sample_open(t, STORE_READ);
+        x = open_index(reader);
+        assert_int_equal(index_each_image(x, count_doubted, &n), 0);
+        assert_int_equal(n, 1);
+        index_close(x);
+        store_close(reader);
+        x = open_index(s);
+        add(s, x, "demo", "1.0", id); /* again: the doubt stays */
+        add(s, x, "demo", "2.0", id);
+        n = 0;
+        assert_int_equal(index_each_image(x, count_doubted, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(index_trust(x), 0);
+        n = 0;
+        assert_int_equal(index_each_image(x, count_doubted, &n), 0);
+        assert_int_equal(n, 0);
         index_close(x);
         store_close(s);
 }
@@ -167,6 +253,8 @@ int main(void)
                 TEST(images_are_listed_by_name_and_version),
                 TEST(touching_is_harmless),
                 TEST(leases_come_and_go),
+                TEST(uses_end_and_begin_again),
+                TEST(images_of_a_lost_index_are_doubted_until_trusted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static void expect_recovery(const struct sample *t, void (*damage)(const struct 
 
         add(s, x, "demo", "1.0", a);
         add(s, x, "demo", "2.0", b);
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/venv", 1, 2, "e" }), 0);
+        assert_int_equal(put_lease(x, "/venv", 1, 2, "e"), 0);
         index_close(x);
         run_sql(s, "PRAGMA wal_checkpoint(TRUNCATE)");
         damage(s);
@@ -147,10 +147,10 @@ static void an_index_of_a_newer_fusepkg_is_refused_and_kept(void **state)
 
         add(s, x, "demo", "1.0", a);
         index_close(x);
-        run_sql(s, "PRAGMA user_version=2");
+        run_sql(s, "PRAGMA user_version=3");
         assert_int_equal(index_open(s, &x, &err), -ENOTSUP);
         assert_non_null(strstr(err.text, "newer"));
-        run_sql(s, "PRAGMA user_version=1");
+        run_sql(s, "PRAGMA user_version=2");
         x = open_index(s);
         expect_list(x, "demo==1.0 ");
         index_close(x);
@@ -180,7 +180,7 @@ static void reading_changes_nothing(void **state)
         expect_list(x, "demo==1.0 demo==2.0 ");
         assert_int_equal(index_touch(x, &b, 1), 0);
         assert_int_equal(index_forget_image(x, b), -EROFS);
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/venv", 1, 2, "e" }), -EROFS);
+        assert_int_equal(put_lease(x, "/venv", 1, 2, "e"), -EROFS);
         index_close(x);
         remove_all(s);
         x = open_index(reader);
@@ -240,7 +240,7 @@ static void a_store_on_a_read_only_file_system_has_its_index(void **state)
         if (geteuid() != 0)
                 skip();
         add(s, x, "demo", "1.0", a);
-        assert_int_equal(index_put_lease(x, &(struct index_lease){ "/venv", 1, 2, "e" }), 0);
+        assert_int_equal(put_lease(x, "/venv", 1, 2, "e"), 0);
         index_close(x);
         expect_on_read_only(t, "demo==1.0 ", true);
         run_sql(s, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -265,7 +265,7 @@ static int add_many(const struct sample *t, int who)
                 return 2;
         for (int i = 0; i < 20; i++) {
                 snprintf(word, sizeof word, "/venv/%d/%d", who, i);
-                if (index_put_lease(x, &(struct index_lease){ word, 1, 2, "e" }) < 0)
+                if (put_lease(x, word, 1, 2, "e") < 0)
                         return 3;
         }
         index_close(x);
@@ -321,7 +321,7 @@ static void what_was_committed_outlives_a_kill(void **state)
                         _exit(1);
                 for (int i = 1;; i++) {
                         snprintf(word, sizeof word, "/venv/%d", i);
-                        if (index_put_lease(x, &(struct index_lease){ word, 1, 2, "e" }) < 0 ||
+                        if (put_lease(x, word, 1, 2, "e") < 0 ||
                             write(committed[1], &i, sizeof i) != sizeof i)
                                 _exit(1);
                 }
