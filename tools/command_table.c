@@ -14,6 +14,7 @@ const struct command *const command_table[] = {
         &command_store_path,
         &command_store_du,
         &command_store_verify,
+        &command_store_gc,
         &command_debug_requests,
         NULL,
 };
