@@ -1,15 +1,15 @@
 /* server_work.h: the workers: reading requests of the kernel, and having them answered.
  *
- * A request is read straight into the worker's **cell**: page-aligned memory that is resident before the kernel writes
- * to it.  Were it not, a SIGKILL of this process while the kernel copies a WRITE would give its writer EIO, and nothing
- * could mend that.  A cell whose header has a length holds a request that was read and not answered: what a process that
- * takes over begins with.
+ * A request is read straight into the worker's **cell**: page-aligned memory that is resident before the kernel
+ * writes to it.  Were it not, a SIGKILL of this process while the kernel copies a WRITE would give its writer
+ * EIO, and nothing could mend that.  A cell whose header has a length holds a request that was read and not
+ * answered: what a process that takes over begins with.
  *
- * Waking a worker up costs more than most requests take.  So one of them has the **turn**: it alone reads.  It keeps the
- * turn while it answers what is brief, and looks for the next request for up to SPIN_US before it sleeps; the others are
- * not even asked.  It hands the turn on before it answers what may take long (copies, syncs), or as long as requests are
- * slow; and it does not spin while others want its processor.  A brief request waits for locks of this process and for
- * the file systems below, never for another request. */
+ * Waking a worker up costs more than most requests take.  So one of them has the **turn**: it alone reads.  It
+ * keeps the turn while it answers what is brief, and looks for the next request for up to SPIN_US before it
+ * sleeps; the others are not even asked.  It hands the turn on before it answers what may take long (copies,
+ * syncs), or as long as requests are slow; and it does not spin while others want its processor.  A brief
+ * request waits for locks of this process and for the file systems below, never for another request. */
 #ifndef FUSEPKG_SERVER_WORK_H
 #define FUSEPKG_SERVER_WORK_H
 
