@@ -109,7 +109,7 @@ static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_
         if (r < 0)
                 return r;
         *ret_name = buf_steal(&name);
-        *ret_dir = tree_above(items->tree, dir);
+        *ret_dir = tree_above_locked(items->tree, dir);
         return *ret_name ? 0 : -ENOMEM;
 }
 
@@ -390,11 +390,27 @@ static int add_hidden(struct edit_items *items, const struct row *row)
 
 /* Nodes -------------------------------------------------------------------------------------------------------- */
 
+/* Where the environment has it, if it is there; else by a name that it was given. */
+static int node_path(struct edit_items *items, uint64_t id, char **ret)
+{
+        cleanup_free char *name = NULL;
+        cleanup_buf struct buf path = { 0 };
+        uint64_t dir;
+        int r;
+
+        if (own_place(items, id, &dir, &name) == 0 && shows(items->tree, dir, name, id))
+                return path_in(items->tree, dir, name, ret);
+        r = tree_path_locked(items->tree, id, &path);
+        if (r < 0)
+                return r;
+        *ret = path.len ? buf_steal(&path) : strdup("");
+        return *ret ? 0 : -ENOMEM;
+}
+
 static int add_modified(const struct edit_node *n, void *user)
 {
         struct edit_items *items = user;
         struct edit_item item = { .kind = EDIT_MODIFIED, .id = n->id, .mode = n->mode, .data = n->data };
-        cleanup_buf struct buf path = { 0 };
         struct node was, is;
         int r;
 
@@ -402,13 +418,12 @@ static int add_modified(const struct edit_node *n, void *user)
                 return 0;
         if (!n->data && n->mode == was.st.st_mode && n->uid == was.st.st_uid && n->gid == was.st.st_gid)
                 return 0;
-        r = tree_path_locked(items->tree, n->id, &path);
+        r = node_path(items, n->id, &item.path);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         if (!S_ISDIR(n->mode) && tree_stat_named(items->tree, n->id, &is) == 0)
                 item.size = (uint64_t)is.st.st_size;
-        item.path = path.len ? buf_steal(&path) : strdup("");
-        return item.path ? add(items, &item) : -ENOMEM;
+        return add(items, &item);
 }
 
 static int by_path(const void *a, const void *b)

@@ -148,7 +148,7 @@ static bool is_at_home(struct tree *t, uint64_t id)
 
         if (view_place(tree_current(t), id, &dir, &name) < 0)
                 return false;
-        return tree_resolve(t, tree_above(t, dir), name.data, name.len, &found, &type) == 0 && found == id;
+        return tree_resolve(t, tree_above_locked(t, dir), name.data, name.len, &found, &type) == 0 && found == id;
 }
 
 static int drop_node(struct restoring *r, const struct edit_node *n)
