@@ -116,7 +116,15 @@ struct tree_changes {
         size_t kept;  /* files put to .fusepkg/kept */
 };
 void tree_changes_release(struct tree_changes *c);
+/* NEXT has the cuts that tree_cuts gave; -EAGAIN: rows that matter to it have changed since, and it must be made anew. On failure nothing changed. */
 int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
+/* The names that a view above which E's rows stand must keep apart (view_new_cut); E may be NULL. */
+int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n);
+void tree_cuts_free(struct view_cut *cuts, size_t n);
+/* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of another generation over to that view.
+ * POOL and BASE are the view's.  *RET_NOTE (for the log) is filled when the old generation could not be read: then what the user has in directories that
+ * are gone is put to kept under "unknown".  tree_settle.c. */
+int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note, struct errtext *err);
 /* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself); tree.c. */
 uint64_t tree_above(struct tree *t, uint64_t dir);
 

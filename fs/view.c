@@ -184,6 +184,11 @@ void view_free(struct view *v)
         free(v);
 }
 
+int view_state_fd(const struct view *v)
+{
+        return v->state_fd;
+}
+
 const struct environment *view_environment(const struct view *v)
 {
         return v->environment;

@@ -47,11 +47,18 @@ struct view_cut {
         uint64_t dir;
         char *name;
         uint32_t horizon;
+        bool acts; /* the view's own: see view_is_cut */
 };
 /* The same with CUTS[0..N), in any order, copied. */
 int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, const struct view *previous,
                  const struct view_cut *cuts, size_t n, struct view **ret, struct errtext *err);
+/* Does a cut there keep anything apart: have slots up to its horizon a directory at the name, or a pinned id?  Otherwise the view is the same without it. */
+bool view_is_cut(const struct view *v, uint64_t dir, const char *name, size_t len);
+/* The view's cut of that name; -ENOENT. */
+int view_cut_horizon(const struct view *v, uint64_t dir, const char *name, size_t len, uint32_t *ret);
 void view_free(struct view *v);
+/* The .fusepkg folder, borrowed. */
+int view_state_fd(const struct view *v);
 const struct environment *view_environment(const struct view *v);
 
 struct node {

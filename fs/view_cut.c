@@ -21,6 +21,7 @@ int view_cut_copy(struct view *v, const struct view_cut *cuts, size_t n)
                 return -ENOMEM;
         for (; v->cut_count < n; v->cut_count++) {
                 v->cuts[v->cut_count] = cuts[v->cut_count];
+                v->cuts[v->cut_count].acts = false;
                 v->cuts[v->cut_count].name = strdup(cuts[v->cut_count].name);
                 if (!v->cuts[v->cut_count].name)
                         return -ENOMEM;
@@ -46,7 +47,7 @@ static int compare_to(const struct view_cut *c, uint64_t dir, struct span name)
         return r ? r : c->name[name.len] != 0;
 }
 
-static const struct view_cut *find_cut(const struct view *v, uint64_t dir, struct span name)
+static struct view_cut *find_cut(const struct view *v, uint64_t dir, struct span name)
 {
         size_t low = 0, high = v->cut_count;
 
@@ -69,10 +70,10 @@ static uint32_t claim_slot(const struct view *v, const struct claim *c)
         return c->order ? v->slots[c->order - 1].number : 0;
 }
 
-size_t view_cut_claims(const struct view *v, const struct merged_dir *d, const struct claim *c, size_t n, struct cut_side *ret_lower,
+size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n, struct cut_side *ret_lower,
                        struct cut_side *ret_upper)
 {
-        const struct view_cut *cut = find_cut(v, d->id, c[0].name);
+        struct view_cut *cut = find_cut(v, d->id, c[0].name);
         size_t below = 0;
 
         *ret_upper = (struct cut_side){ false, d->first, d->last };
@@ -82,5 +83,31 @@ size_t view_cut_claims(const struct view *v, const struct merged_dir *d, const s
                 return 0;
         *ret_lower = (struct cut_side){ true, d->first, cut->horizon };
         *ret_upper = (struct cut_side){ false, cut->horizon < d->first ? d->first : cut->horizon + 1, d->last };
+        cut->acts = below > 0;
         return below;
+}
+
+void view_cut_pinned(struct view *v, const struct merged_dir *d, struct span name)
+{
+        struct view_cut *cut = find_cut(v, d->id, name);
+
+        if (cut)
+                cut->acts = true;
+}
+
+bool view_is_cut(const struct view *v, uint64_t dir, const char *name, size_t len)
+{
+        const struct view_cut *cut = find_cut(v, dir, (struct span){ name, len });
+
+        return cut && cut->acts;
+}
+
+int view_cut_horizon(const struct view *v, uint64_t dir, const char *name, size_t len, uint32_t *ret)
+{
+        const struct view_cut *cut = find_cut(v, dir, (struct span){ name, len });
+
+        if (!cut)
+                return -ENOENT;
+        *ret = cut->horizon;
+        return 0;
 }

@@ -190,11 +190,11 @@ static void last_time(const struct view *v, struct merged_dir *d)
 }
 
 /* The `dir` rows are of paths; of a path that a cut split only one side can have had the pinned id. */
-static bool is_pinned(const struct merged_dir *d, const struct dir_row *row)
+static bool is_pinned(const struct dir_row *row, uint32_t first, uint32_t last)
 {
         uint64_t slot = row ? row->id >> ID_SLOT_SHIFT : 0;
 
-        return row && row->id && slot >= d->first && slot <= d->last;
+        return row && row->id && slot >= first && slot <= last;
 }
 
 /* A merged directory of its own below PARENT; the providers are copied. */
@@ -219,7 +219,7 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
         }
         memcpy(d->providers, res->providers, res->count * sizeof(*d->providers));
         d->provider_count = res->count;
-        if (is_pinned(d, row))
+        if (is_pinned(row, d->first, d->last))
                 d->id = row->id;
         else if (d->in_base)
                 r = base_id(v, path, &d->id);
@@ -268,6 +268,8 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
                 return r < 0 ? r : add_entry(d, entry);
         }
         row = find_row(v->environment, path);
+        if (row && row->id && !side.cut && side.first > d->first && is_pinned(row, d->first, side.first - 1))
+                view_cut_pinned(v, d, c[0].name);
         if (row || res.count + res.in_base > 1 || has_generated(v, &res))
                 r = merge_child(v, d, path, &res, row, &entry.id);
         else if (res.in_base)

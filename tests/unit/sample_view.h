@@ -116,12 +116,11 @@ static inline void add_slot(struct environment *e, const char *name, const char 
                                                .length = sizeof(rows) - 1, .data = { rows, sizeof(rows) - 1 } };
 }
 
-/* Commits NEXT and makes a view of it that follows the one before. */
-static inline void commit(struct place *p, struct environment *next)
+/* Makes NEXT the truth, and p->environment. */
+static inline void commit_environment(struct place *p, struct environment *next)
 {
         struct image_source source = { image_pool_source, p->pool };
         struct errtext err = { "" };
-        struct view *v = NULL;
         int site = openat(p->fd, "site", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         for (size_t i = 0; i < next->slot_count; i++)
@@ -138,14 +137,23 @@ static inline void commit(struct place *p, struct environment *next)
 
                 assert_int_equal(base_new(dup(site), numbers, &p->base, NULL), 0);
         }
-        if (view_new(next, p->pool, p->base, p->state_fd, p->view, &v, &err) < 0)
-                fail_msg("%s", err.text);
         close(site);
-        view_free(p->view);
-        p->view = v;
         if (next != p->environment)
                 environment_free(p->environment);
         p->environment = next;
+}
+
+/* The same, and a view of it that follows the one before. */
+static inline void commit(struct place *p, struct environment *next)
+{
+        struct errtext err = { "" };
+        struct view *v = NULL;
+
+        commit_environment(p, next);
+        if (view_new(next, p->pool, p->base, p->state_fd, p->view, &v, &err) < 0)
+                fail_msg("%s", err.text);
+        view_free(p->view);
+        p->view = v;
 }
 
 static inline struct environment *next_of(struct place *p)
@@ -156,7 +164,7 @@ static inline struct environment *next_of(struct place *p)
         return next;
 }
 
-static inline void add(struct place *p, const char *name, const char *version, const char *const *files)
+static inline struct environment *with(struct place *p, const char *name, const char *version, const char *const *files)
 {
         struct environment *next = next_of(p);
         uint8_t id[SHA256_SIZE];
@@ -166,15 +174,25 @@ static inline void add(struct place *p, const char *name, const char *version, c
         if (old)
                 assert_int_equal(environment_remove_slot(next, old->number), 0);
         add_slot(next, name, version, id);
-        commit(p, next);
+        return next;
 }
 
-static inline void drop(struct place *p, const char *name)
+static inline void add(struct place *p, const char *name, const char *version, const char *const *files)
+{
+        commit(p, with(p, name, version, files));
+}
+
+static inline struct environment *without(struct place *p, const char *name)
 {
         struct environment *next = next_of(p);
 
         assert_int_equal(environment_remove_slot(next, environment_find(next, name)->number), 0);
-        commit(p, next);
+        return next;
+}
+
+static inline void drop(struct place *p, const char *name)
+{
+        commit(p, without(p, name));
 }
 
 static inline struct node find(struct place *p, const char *path)

@@ -45,7 +45,7 @@ static const char *const four[] = { "site/ns/deep/four.py", "4", NULL };
 
 static void a_cut_leaves_the_old_directory_under_its_id(void **state)
 {
-        struct view_cut cut = { NODE_ROOT, "ns", 2 };
+        struct view_cut cut = { .dir = NODE_ROOT, .name = "ns", .horizon = 2 };
         struct place *p = *state;
         struct view *v;
         uint64_t ns, deep, new;
@@ -57,6 +57,7 @@ static void a_cut_leaves_the_old_directory_under_its_id(void **state)
         deep = find(p, "ns/deep").id;
         v = cut_view(p, &cut, 1);
         assert_int_equal(id_in(v, NODE_ROOT, "ns"), ns); /* nothing came since */
+        assert_false(view_is_cut(v, NODE_ROOT, "ns", 2));
         view_free(v);
 
         add(p, "three", "1", three);
@@ -85,12 +86,13 @@ static void a_cut_leaves_the_old_directory_under_its_id(void **state)
         v = cut_view(p, &cut, 1);
         assert_int_equal(id_in(v, NODE_ROOT, "ns"), new);
         assert_true(has(v, new, "three"));
+        assert_true(view_is_cut(v, NODE_ROOT, "ns", 2));
         view_free(v);
 }
 
 static void cuts_hold_within_what_was_cut(void **state)
 {
-        struct view_cut cuts[2] = { { NODE_ROOT, "ns", 3 }, { 0, "deep", 1 } };
+        struct view_cut cuts[2] = { { .dir = NODE_ROOT, .name = "ns", .horizon = 3 }, { .name = "deep", .horizon = 1 } };
         struct place *p = *state;
         struct view *v;
         uint64_t ns, deep;
@@ -289,6 +291,7 @@ static void check_dir(struct model *m, const struct view *v, uint64_t id, const 
                 if (low >= 0 && high >= 0 && kind(m, (unsigned)low, below) == 'd') {
                         uint64_t old = dir_id(m, below, first, cut->horizon);
 
+                        assert_true(view_is_cut(v, id, names[i], 1));
                         assert_false(is_placed(v, old));
                         check_dir(m, v, old, below, first, cut->horizon);
                         m->checked++;
@@ -318,7 +321,7 @@ static void draw_cut(struct model *m)
                 id = own_id(m, slot, dir);
         }
         if (!model_cut(m, id, name))
-                m->cuts[m->cut_count++] = (struct view_cut){ id, (char *)name, draw(SLOTS + 1) };
+                m->cuts[m->cut_count++] = (struct view_cut){ .dir = id, .name = (char *)name, .horizon = draw(SLOTS + 1) };
 }
 
 static void random_cuts_agree_with_the_model(void **state)

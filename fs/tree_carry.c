@@ -1,0 +1,258 @@
+/* tree_carry.c: from one generation to the next, with everything that programs have changed. */
+#include "fs/tree_carry.h"
+
+#include <unistd.h>
+
+/* The list of changes -------------------------------------------------------------------------------------------- */
+
+void tree_changes_release(struct tree_changes *ch)
+{
+        for (size_t i = 0; i < ch->count; i++)
+                free(ch->list[i].name);
+        free(ch->list);
+        *ch = (struct tree_changes){ 0 };
+}
+
+int carry_changed(struct carry *c, uint64_t dir, const char *name)
+{
+        struct tree_changes *ch = c->changes;
+        char *copy = NULL;
+
+        if (ch->count == ch->cap) {
+                size_t cap = ch->cap ? 2 * ch->cap : 32;
+                struct tree_change *more = realloc(ch->list, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                ch->list = more;
+                ch->cap = cap;
+        }
+        if (name && !(copy = strdup(name)))
+                return -ENOMEM;
+        ch->list[ch->count++] = (struct tree_change){ dir, copy };
+        return 0;
+}
+
+/* What the next view has ----------------------------------------------------------------------------------------- */
+
+int carry_lookup(const struct carry *c, uint64_t below, const char *name, struct node *ret)
+{
+        int r = below ? view_lookup(c->next, below, name, strlen(name), ret) : -ENOENT;
+
+        return r == -ENOTDIR ? -ENOENT : r;
+}
+
+bool carry_is_newer(const struct carry *c, uint64_t id, uint32_t horizon)
+{
+        uint32_t newest;
+
+        return view_newest(c->next, id, &newest) == 0 && newest > horizon;
+}
+
+bool carry_leaves(const struct carry *c, uint64_t id)
+{
+        return view_is_retired(c->next, id);
+}
+
+/* Cuts ----------------------------------------------------------------------------------------------------------- */
+
+struct cuts {
+        struct edits *edits;
+        struct view_cut *list;
+        size_t count;
+        size_t cap;
+};
+
+static int add_cut(const struct edit_entry *n, void *user)
+{
+        struct cuts *c = user;
+
+        if (c->count == c->cap) {
+                size_t cap = c->cap ? 2 * c->cap : 32;
+                struct view_cut *more = realloc(c->list, cap * sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                c->list = more;
+                c->cap = cap;
+        }
+        c->list[c->count] = (struct view_cut){ .dir = n->dir, .name = strndup(n->name.data, n->name.len), .horizon = n->horizon };
+        return c->list[c->count].name ? (c->count++, 0) : -ENOMEM;
+}
+
+/* Cuts are of the view's directories. */
+static int map_cuts(struct edits *e, struct view_cut *list, size_t *n)
+{
+        size_t kept = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < *n; i++) {
+                uint64_t below = edits_is_new(list[i].dir) ? 0 : list[i].dir;
+                struct edit_node node;
+
+                r = r < 0 ? r : edits_node_get(e, list[i].dir, &node);
+                if (r == 0)
+                        below = node.below;
+                if (r == -ENOENT)
+                        r = 0;
+                if (below == 0) {
+                        free(list[i].name);
+                        continue;
+                }
+                list[kept] = list[i];
+                list[kept++].dir = below;
+        }
+        *n = kept;
+        return r;
+}
+
+void tree_cuts_free(struct view_cut *cuts, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(cuts[i].name);
+        free(cuts);
+}
+
+int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n)
+{
+        struct cuts c = { .edits = e };
+        int r = e ? edits_all_entries(e, add_cut, &c) : 0;
+
+        if (r == 0)
+                r = map_cuts(e, c.list, &c.count);
+        if (r < 0) {
+                tree_cuts_free(c.list, c.count);
+                return r;
+        }
+        *ret = c.list;
+        *ret_n = c.count;
+        return 0;
+}
+
+/* Rows may have changed since the next view was made: does it still cut what it must? */
+static int check_cuts(const struct carry *c)
+{
+        struct view_cut *cuts = NULL;
+        size_t n = 0;
+        int r = tree_cuts(c->t->edits, &cuts, &n);
+
+        for (size_t i = 0; i < n && r == 0; i++) {
+                uint32_t horizon;
+                struct node there;
+                size_t len = strlen(cuts[i].name);
+
+                if (view_cut_horizon(c->next, cuts[i].dir, cuts[i].name, len, &horizon) == 0 && horizon == cuts[i].horizon)
+                        continue;
+                if (carry_lookup(c, cuts[i].dir, cuts[i].name, &there) == 0 && carry_is_newer(c, there.id, cuts[i].horizon))
+                        r = -EAGAIN;
+        }
+        tree_cuts_free(cuts, n);
+        return r;
+}
+
+/* The switch ----------------------------------------------------------------------------------------------------- */
+
+static void carry_release(struct carry *c)
+{
+        for (size_t i = 0; i < c->entry_count; i++) {
+                free(c->entries[i].name);
+                free(c->entries[i].source);
+        }
+        free(c->entries);
+        carry_losses_release(&c->homes);
+        carry_losses_release(&c->losses);
+        carry_dirs_release(c);
+        free(c->removed.ids);
+        free(c->forgotten);
+}
+
+static int carry_rows(struct carry *c)
+{
+        int r = check_cuts(c);
+
+        if (r == 0)
+                r = carry_load(c);
+        if (r == 0)
+                r = carry_plan(c);
+        if (r == 0)
+                r = carry_plan_nodes(c);
+        if (r == 0)
+                r = carry_apply_entries(c);
+        if (r == 0)
+                r = carry_apply_below(c);
+        if (r == 0)
+                r = carry_apply_generated(c);
+        if (r == 0)
+                r = carry_apply_nodes(c);
+        if (r == 0)
+                r = carry_keep(c);
+        /* Rows that say that something is gone must not be on the disk before what was kept of it. */
+        if (r == 0 && c->changes->kept && syncfs(view_state_fd(c->next)) < 0)
+                r = -errno;
+        return r;
+}
+
+/* The commit is the point of no return: until then the old rows are the truth, and copies in kept that nobody misses. */
+static int carry_transaction(struct carry *c)
+{
+        struct edits *e = c->t->edits;
+        int r = edits_begin(e);
+
+        if (r < 0)
+                return r;
+        if (!edits_is_empty(e))
+                r = carry_rows(c);
+        if (r == 0)
+                r = edits_generation_set(e, view_environment(c->next)->generation);
+        if (r < 0) {
+                edits_rollback(e);
+                return r;
+        }
+        return edits_commit(e);
+}
+
+static void carry_finish(struct carry *c)
+{
+        for (size_t i = 0; i < c->removed.size; i++)
+                if (c->removed.ids[i])
+                        (void)id_set_add(&c->t->removed, c->removed.ids[i]); /* else the next start of a mount drops it */
+        for (size_t i = 0; i < c->forgotten_count; i++) {
+                id_set_remove(&c->t->removed, c->forgotten[i]);
+                (void)edit_file_remove(c->t->data, c->forgotten[i]);
+        }
+}
+
+int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
+{
+        struct view_ref *ref = calloc(1, sizeof(*ref)), after = { next, 1 };
+        struct carry c = { .t = t, .next = next, .changes = ret };
+        char why[128];
+        int r = ref ? 0 : -ENOMEM;
+
+        pthread_mutex_lock(&t->lock);
+        c.old = tree_current(t);
+        c.after.current = &after;
+        c.after.edits = t->edits;
+        c.after.data = t->data;
+        c.after.last_time = t->last_time;
+        c.now = tree_now(&c.after);
+        if (r == 0 && t->edits)
+                r = carry_transaction(&c);
+        if (r == 0) {
+                carry_finish(&c);
+                t->last_time = c.after.last_time;
+                *ref = (struct view_ref){ next, 1 };
+                pthread_mutex_lock(&t->refs_lock);
+                *ret_old = t->current;
+                t->current = ref;
+                pthread_mutex_unlock(&t->refs_lock);
+        }
+        pthread_mutex_unlock(&t->lock);
+        carry_release(&c);
+        if (r < 0) {
+                free(ref);
+                tree_changes_release(ret);
+                errtext_set(err, r, "cannot carry over what programs changed: %s", errno_name(r, why));
+        }
+        return r;
+}

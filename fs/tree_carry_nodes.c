@@ -1,0 +1,252 @@
+/* tree_carry_nodes.c: what becomes of nodes at a switch, once all names are what they will be. */
+#include "fs/tree_carry.h"
+
+static int count_name(const struct edit_entry *n, void *user)
+{
+        (void)n;
+        ++*(uint32_t *)user;
+        return 0;
+}
+
+/* Is it shown where the view has it? */
+static int is_at_home(struct tree *t, uint64_t id, bool *ret)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir, shown;
+        mode_t type;
+        int r = edits_is_new(id) ? -ENOENT : view_place(tree_current(t), id, &dir, &name);
+
+        if (r == 0)
+                r = tree_resolve(t, tree_above_locked(t, dir), name.data, name.len, &shown, &type);
+        *ret = r == 0 && shown == id;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int forget(struct carry *c, uint64_t id)
+{
+        uint64_t *more = reallocarray(c->forgotten, c->forgotten_count + 1, sizeof(*more));
+
+        if (!more)
+                return -ENOMEM;
+        c->forgotten = more;
+        more[c->forgotten_count++] = id;
+        return edits_node_drop(c->t->edits, id);
+}
+
+/* No name any more: it stays for those who hold it. */
+static int remove_node(struct carry *c, struct edit_node *n)
+{
+        int r = id_set_add(&c->removed, n->id);
+
+        n->links = 0;
+        n->subdirs = 0;
+        n->ctime = c->now;
+        if (r == 0)
+                r = edits_node_put(c->t->edits, n);
+        return r < 0 ? r : carry_changed(c, n->id, NULL);
+}
+
+/* What the user changed in a file of the view that is not shown any more. */
+static int lose_home(struct carry *c, uint64_t id)
+{
+        size_t low = 0, high = c->homes.count;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (c->homes.list[mid].id < id)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low < c->homes.count && c->homes.list[low].id == id ? carry_lose(c, c->homes.list[low].path, id) : 0;
+}
+
+static int apply_file(struct carry *c, struct edit_node *n)
+{
+        uint32_t names = 0;
+        bool home = false;
+        int r = edits_entries_of(c->t->edits, n->id, count_name, &names);
+
+        if (r == 0)
+                r = is_at_home(&c->after, n->id, &home);
+        names += home;
+        if (r < 0 || names == n->links)
+                return r;
+        if (names == 0) {
+                r = lose_home(c, n->id);
+                return r < 0 ? r : remove_node(c, n);
+        }
+        n->links = names;
+        n->ctime = c->now;
+        r = edits_node_put(c->t->edits, n);
+        return r < 0 ? r : carry_changed(c, n->id, NULL);
+}
+
+/* Names that were seen through a directory, and may be others now. */
+struct seen_through {
+        struct carry *c;
+        uint64_t dir;
+};
+
+static int add_name(const struct view_dirent *d, void *user)
+{
+        struct seen_through *s = user;
+        cleanup_free char *name = strndup(d->name.data, d->name.len);
+
+        return name ? carry_changed(s->c, s->dir, name) : -ENOMEM;
+}
+
+/* How many more directories the rows show than the view has. */
+struct delta {
+        struct carry *c;
+        uint64_t below;
+        int32_t subdirs;
+};
+
+static int add_delta(const struct edit_entry *n, void *user)
+{
+        struct delta *d = user;
+        struct node there;
+        cleanup_free char *name = strndup(n->name.data, n->name.len);
+        int r = name ? carry_lookup(d->c, d->below, name, &there) : -ENOMEM;
+
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0 && !tree_row_hides(&d->c->after, n, there.id, there.st.st_mode))
+                return 0;
+        d->subdirs += (n->id && S_ISDIR(n->type)) - (r == 0 && S_ISDIR(there.st.st_mode));
+        return 0;
+}
+
+static int tell_of_names(struct carry *c, const struct carry_dir *d)
+{
+        struct seen_through s = { c, d->id };
+        int r = carry_changed(c, d->id, NULL);
+
+        if (r < 0 || d->was_below == d->below)
+                return r;
+        if (d->was_below)
+                r = view_readdir(c->old, d->was_below, 0, add_name, &s);
+        if ((r == 0 || r == -ENOENT) && d->below)
+                r = view_readdir(c->next, d->below, 0, add_name, &s);
+        return r == -ENOENT ? 0 : r;
+}
+
+static int apply_dir(const struct edit_node *from, void *user)
+{
+        struct carry *c = user;
+        struct delta delta = { .c = c };
+        struct edit_node n = *from;
+        struct carry_dir *d;
+        int r;
+
+        if (!n.links || !S_ISDIR(n.mode))
+                return 0;
+        r = carry_dir(c, n.id, &d);
+        if (r == 0 && d->gone) {
+                r = edits_drop_dir(c->t->edits, n.id);
+                return r < 0 ? r : remove_node(c, &n);
+        }
+        delta.below = n.below;
+        if (r == 0)
+                r = edits_entries(c->t->edits, n.id, 0, 0, add_delta, &delta);
+        if (r < 0 || (d->was_below == d->below && n.subdirs == delta.subdirs && !d->touched))
+                return r;
+        n.subdirs = delta.subdirs;
+        n.mtime = n.ctime = c->now;
+        r = edits_node_put(c->t->edits, &n);
+        return r < 0 ? r : tell_of_names(c, d);
+}
+
+static int apply_other(const struct edit_node *from, void *user)
+{
+        struct carry *c = user;
+        struct edit_node n = *from;
+        bool home;
+        int r;
+
+        if (n.links)
+                return S_ISDIR(n.mode) ? 0 : apply_file(c, &n);
+        if (edits_is_new(n.id))
+                return 0;
+        /* It was hidden or removed, and what hid it is gone: the view's again, as it was. */
+        r = is_at_home(&c->after, n.id, &home);
+        if (r < 0 || !home)
+                return r;
+        r = carry_changed(c, n.id, NULL);
+        return r < 0 ? r : forget(c, n.id);
+}
+
+int carry_apply_nodes(struct carry *c)
+{
+        int r = edits_nodes(c->t->edits, apply_dir, c);
+
+        return r < 0 ? r : edits_nodes(c->t->edits, apply_other, c);
+}
+
+/* Before any row changes ----------------------------------------------------------------------------------------- */
+
+/* Where a file with bytes of its own is in the view: they are lost when it is no longer there. */
+static int plan_file(struct carry *c, const struct edit_node *n)
+{
+        cleanup_buf struct buf name = { 0 }, path = { 0 };
+        struct carry_dir *d;
+        uint64_t dir;
+        bool home;
+        int r = is_at_home(c->t, n->id, &home);
+
+        if (r < 0 || !home)
+                return r;
+        r = view_place(c->old, n->id, &dir, &name);
+        if (r == 0)
+                r = carry_dir_path(c, tree_above_locked(c->t, dir), &d);
+        if (r < 0 || d->generated || carry_is_generated_name(name.data))
+                return r;
+        r = buf_printf(&path, "%s%s%s", d->path, *d->path ? "/" : "", name.data);
+        return r < 0 ? r : carry_add_loss(&c->homes, path.data, n->id);
+}
+
+static int plan_node(const struct edit_node *n, void *user)
+{
+        struct carry *c = user;
+        struct carry_dir *d;
+        int r;
+
+        if (n->links == 0)
+                return 0;
+        if (!S_ISDIR(n->mode))
+                return n->data && !edits_is_new(n->id) ? plan_file(c, n) : 0;
+        r = carry_dir_path(c, n->id, &d);
+        if (r == 0)
+                r = carry_fate(c, d);
+        if (r == 0)
+                d->was_below = n->below;
+        return r;
+}
+
+int carry_plan_nodes(struct carry *c)
+{
+        return edits_nodes(c->t->edits, plan_node, c);
+}
+
+int carry_apply_below(struct carry *c)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < c->dir_size && r == 0; i++) {
+                const struct carry_dir *d = c->dirs[i];
+                struct edit_node n;
+
+                if (!d || !d->known || d->gone)
+                        continue;
+                r = edits_node_get(c->t->edits, d->id, &n);
+                if (r == 0 && n.below != d->below) {
+                        n.below = d->below;
+                        r = edits_node_put(c->t->edits, &n);
+                }
+                if (r == -ENOENT)
+                        r = 0;
+        }
+        return r;
+}
