@@ -291,32 +291,53 @@ static int collect_references(struct verification *v)
         return r;
 }
 
-/* A gc that runs beside us takes the row from the index, then the image, then the objects that no image wants. */
-static bool is_collected(const struct verification *v, const struct item *item)
+static bool exists(const struct store *s, const char *name)
 {
-        struct store copy = *v->store;
-        struct index *x = NULL;
-        bool gone;
-
-        copy.lock_fd = -1;
-        if (index_open(&copy, &x, NULL) < 0)
-                return false;
-        gone = index_has_image(x, item->id) == 0;
-        index_close(x);
-        return gone;
+        return faccessat(s->root_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool is_unwanted(const struct verification *v, const struct item *item)
+/* A gc that runs beside us takes the row from the index, then the image, then the objects that no image wants; and an add
+ * may have brought them back since.  So whether a file is really missing is asked while no gc is at work. */
+static bool is_image_missing(const struct verification *v, const struct item *item)
 {
-        for (size_t i = 0; i < v->reference_count; i++)
-                if (memcmp(v->references[i].object, item->id, SHA256_SIZE) == 0) {
-                        cleanup_close int fd = store_open_image_file(v->store,
-                                                                     v->images.list[v->references[i].image].id);
+        cleanup_close int use = store_use(v->store);
+        struct store copy = *v->store;
+        struct index *x = NULL;
+        bool missing;
+        char name[80];
 
-                        if (fd != -ENOENT)
-                                return false;
-                }
-        return true;
+        (void)use; /* what cannot be locked is looked at all the same */
+        copy.lock_fd = -1;
+        store_image_name(item->id, name);
+        if (exists(v->store, name))
+                return false;
+        if (index_open(&copy, &x, NULL) < 0)
+                return true;
+        missing = index_has_image(x, item->id) != 0;
+        index_close(x);
+        return missing;
+}
+
+static bool is_object_missing(const struct verification *v, const struct item *item)
+{
+        cleanup_close int use = store_use(v->store);
+        char name[80];
+
+        (void)use;
+        store_object_name(item->id, name);
+        if (exists(v->store, name))
+                return false;
+        for (size_t i = 0; i < v->reference_count; i++) {
+                store_image_name(v->images.list[v->references[i].image].id, name);
+                if (memcmp(v->references[i].object, item->id, SHA256_SIZE) == 0 && exists(v->store, name))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_missing(const struct item *item)
+{
+        return item->kind && strcmp(item->kind, "missing") == 0;
 }
 
 static int report_images(struct verification *v)
@@ -326,7 +347,7 @@ static int report_images(struct verification *v)
                 const char *packages[] = { item->package, NULL };
                 char name[80];
 
-                if (!item->kind || (strcmp(item->kind, "missing") == 0 && is_collected(v, item)))
+                if (!item->kind || (is_missing(item) && !is_image_missing(v, item)))
                         continue;
                 store_image_name(item->id, name);
                 report(v, name, item->kind, packages);
@@ -366,7 +387,7 @@ static int report_objects(struct verification *v)
 
         for (size_t i = 0; r == 0 && i < v->objects.count; i++)
                 if (v->objects.list[i].kind &&
-                    !(strcmp(v->objects.list[i].kind, "missing") == 0 && is_unwanted(v, &v->objects.list[i])))
+                    (!is_missing(&v->objects.list[i]) || is_object_missing(v, &v->objects.list[i])))
                         r = report_object(v, &v->objects.list[i]);
         return r;
 }
