@@ -1,11 +1,19 @@
 /* prefetch.h: a library that is being mapped is given to the kernel whole.
  *
- * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still runs into the ends of
- * windows: a few READs each time, for ever.  So once a file is read out of order, or the first few bytes of an ELF file are (as the dynamic loader does; copying and
- * hashing read in order, in large pieces), its rest is stored into the page cache by NOTIFY_STORE, from a thread of its own, up to PREFETCH_MAX bytes; from the
- * second import on there is nothing left to ask for.
+ * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still
+ * runs into the ends of windows: a few READs each time, for ever.  So once an ELF file is read out of order, or
+ * its first few bytes are (as the dynamic loader does; copying and hashing read in order, in large pieces), its
+ * rest is stored into the page cache by NOTIFY_STORE, from a thread of its own, up to PREFETCH_MAX bytes; from
+ * the second import on there is nothing left to ask for.
  *
- * Threads: prefetch_note is called by the workers; the thread holds a view only while it reads. */
+ * Files can be written.  A page that is stored takes the place of what the cache has, and that may be newer: so
+ * only libraries are given, and only as long as they are the view's; the thread looks after each piece whether
+ * the file was changed meanwhile, takes the piece back if so, and stops; and who truncates a file waits for the
+ * piece that is under way (prefetch_wait).  What remains: a write into a library, in place and without
+ * truncating it, in the moment in which it is loaded for the first time after a mount, may lose the page that
+ * is stored between the writer's copy into the cache and the arrival of its WRITE.
+ *
+ * Threads: prefetch_note and prefetch_wait are called by the workers. */
 #ifndef FUSEPKG_PREFETCH_H
 #define FUSEPKG_PREFETCH_H
 
@@ -36,12 +44,19 @@ struct prefetch {
         uint64_t queue[PREFETCH_QUEUE]; /* guarded by lock, as all below; ids */
         size_t count;
         struct prefetch_recent recent[PREFETCH_RECENT]; /* by a hash of the id: a later file takes the place */
+
+        pthread_mutex_t storing;  /* held while a piece is stored; never together with another lock */
+        _Atomic uint64_t current; /* the file that is stored now, or 0 */
 };
 
-#define PREFETCH_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER }
+#define PREFETCH_INITIALIZER \
+        { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .storing = PTHREAD_MUTEX_INITIALIZER }
 
 /* A worker has answered a READ of a file of the store with LEN bytes of DATA. */
 void prefetch_note(struct prefetch *p, uint64_t id, uint64_t offset, const char *data, size_t len);
+/* The file has bytes of its own from now on: when this returns nothing more of the old ones is stored.  Not for who holds
+ * pages of it (a WRITE): the kernel may wait for them. */
+void prefetch_wait(struct prefetch *p, uint64_t id);
 /* ARG is the server. */
 void *prefetch_thread(void *arg);
 

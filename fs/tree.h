@@ -95,6 +95,8 @@ int tree_statfs(struct tree *t, struct statvfs *ret);
 /* How often a file was copied up since the start: who reads an image's bytes to give them to the kernel looks whether this has changed
  * meanwhile (prefetch.c). */
 uint64_t tree_copied(const struct tree *t, uint64_t id);
+/* Has it bytes of its own? */
+bool tree_has_data(struct tree *t, uint64_t id);
 
 /* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the kernel has let go of it: drops row and bytes. */
 bool tree_is_removed(struct tree *t, uint64_t id);
@@ -114,6 +116,8 @@ struct tree_changes {
         size_t count;
         size_t cap;
         size_t kept;  /* files put to .fusepkg/kept */
+        uint64_t *moved; /* directories of the view that only rows name: what is in them may have changed as well */
+        size_t moved_count;
 };
 void tree_changes_release(struct tree_changes *c);
 /* NEXT has the cuts that tree_cuts gave; -EAGAIN: rows that matter to it have changed since, and it must be made anew. On failure nothing changed. */
@@ -121,6 +125,9 @@ int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, str
 /* The names that a view above which E's rows stand must keep apart (view_new_cut); E may be NULL. */
 int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n);
 void tree_cuts_free(struct view_cut *cuts, size_t n);
+int tree_cuts_now(struct tree *t, struct view_cut **ret, size_t *ret_n); /* of a tree that is in use */
+/* Is what the name shows (or that it shows nothing) said by a row? */
+bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len);
 /* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of another generation over to that view.
  * POOL and BASE are the view's.  *RET_NOTE (for the log) is filled when the old generation could not be read: then what the user has in directories that
  * are gone is put to kept under "unknown".  tree_settle.c. */
