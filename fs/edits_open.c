@@ -134,6 +134,7 @@ int edits_commit(struct edits *e)
         if (r < 0)
                 edits_rollback(e);
         e->in_transaction = false;
+        e->changed = true;
         return r;
 }
 
@@ -142,10 +143,14 @@ int edits_sync(struct edits *e)
         sqlite3_file *wal = NULL;
         int code;
 
+        if (!e->changed)
+                return 0;
+
         /* In WAL mode the journal is the WAL. Opening and closing the file ourselves would drop SQLite's locks. */
         if (sqlite3_file_control(e->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal || !wal->pMethods)
                 return -EIO;
         code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+        e->changed = code != SQLITE_OK;
         return code == SQLITE_OK ? 0 : edits_errno(e, code);
 }
 
@@ -276,6 +281,7 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 edits_close(e);
                 return r;
         }
+        e->changed = true; /* by who had it before, and did not sync it */
         e->empty = find_any(e, EDITS_NODE_ANY) == 0 && find_any(e, EDITS_ENTRY_ANY) == 0;
         *ret = e;
         return 0;

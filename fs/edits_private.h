@@ -42,6 +42,7 @@ struct edits {
         uint64_t reserved_id; /* ids below this are promised to us by meta */
         bool empty;           /* no rows, for sure */
         bool in_transaction;
+        bool changed;         /* since edits_sync */
 };
 
 /* The statement, reset and ready to be bound; NULL when it cannot be prepared. */
