@@ -263,6 +263,10 @@ int hidden_new(struct base *b, char *const *names, size_t n, struct hidden **ret
         struct folders f = { 0 };
         int r = h ? 0 : errtext_set(err, -ENOMEM, "out of memory");
 
+        if (r == 0)
+                r = add_hash(h, BASE_START_FILE, strlen(BASE_START_FILE));
+        if (r == 0)
+                r = add_hash(h, BASE_START_FILE_NEW, strlen(BASE_START_FILE_NEW));
         for (size_t i = 0; i < n && r == 0; i++)
                 r = hide_distribution(b, h, &f, names[i], err);
         if (r == 0 && n)

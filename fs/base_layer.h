@@ -25,6 +25,10 @@ enum {
 
 #define BASE_NODES_FILE "base-nodes"
 
+/* What fusepkg itself has in the bare folder (tools/python_start.h), always hidden; the second name while it is written. */
+#define BASE_START_FILE "fusepkg.pth"
+#define BASE_START_FILE_NEW "fusepkg.pth.new"
+
 struct base;
 struct hidden;
 
@@ -38,7 +42,7 @@ int base_number(struct base *b, const char *path, size_t len, uint64_t *ret);
 /* The path of a number; valid as long as the base; NULL when nobody has it. */
 const char *base_path(struct base *b, uint64_t number);
 
-/* What the dist-info folders NAMES[0..N) of the base hide; an empty set for N == 0. */
+/* What the dist-info folders NAMES[0..N) of the base hide, and what is fusepkg's own there. */
 int hidden_new(struct base *b, char *const *names, size_t n, struct hidden **ret, struct errtext *err);
 void hidden_free(struct hidden *h); /* NULL is fine */
 bool hidden_has(const struct hidden *h, const char *path, size_t len);

@@ -5,6 +5,7 @@
 #include "store/wheel_name.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
+#include "tools/python_start.h"
 #include "tools/ui.h"
 
 #include <dirent.h>
@@ -368,7 +369,12 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (mount) {
                 r = mount_start(&c->t, how, err);
                 target_give_state(&c->t);
+        } else if (c->committed && python_start_write(&c->t, err) < 0) {
+                ui_warning("%s", err->text);
         }
+        /* A Python was faster. */
+        if (r == -EALREADY)
+                return mount_reload(&c->t, err);
         settle(c);
         return r;
 }

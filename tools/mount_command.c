@@ -7,11 +7,14 @@
 
 static int prepare(const struct options *o, struct target *t, struct mount_info *ret, struct errtext *err)
 {
+        bool wait = !option_count(o, "--no-wait");
         int r = target_open(o, t, err);
 
         /* Where fusepkg has never been no state is made. */
         if (r == 0 && t->state_fd >= 0)
-                r = target_lock(t, err);
+                r = wait ? target_lock(t, err) : target_try_lock(t, err);
+        if (r == -EWOULDBLOCK && !wait)
+                r = 0;
         if (r < 0)
                 return r;
         if (!t->environment)
@@ -46,11 +49,16 @@ static int complete(struct target *t, struct errtext *err)
 static int mount(struct target *t, const struct mount_options *how, struct errtext *err)
 {
         struct errtext ignored;
-        int r = complete(t, err);
+        int r;
+
+        /* With --no-wait: who holds the lock sees to the rest. */
+        if (t->lock_fd < 0)
+                return mount_start(t, how, err);
+        r = complete(t, err);
 
         if (r == 0)
                 r = mount_start(t, how, err);
-        if (r < 0)
+        if (r < 0 && r != -EALREADY)
                 outside_bare_restore(t, &ignored);
         return r;
 }
@@ -82,14 +90,20 @@ static int run(const struct options *o)
         cleanup_target struct target t = TARGET_INIT;
         struct mount_info info = { 0 };
         struct errtext err = { "" };
+        int r;
 
         if (prepare(o, &t, &info, &err) < 0) {
                 ui_error("%s", err.text);
                 return EXIT_UNMET;
         }
         if (info.state == MOUNT_LIVE)
-                return refresh(&t, &info, &how);
-        if (mount(&t, &how, &err) < 0) {
+                return option_count(o, "--no-wait") ? EXIT_DONE : refresh(&t, &info, &how);
+        r = mount(&t, &how, &err);
+        if (r == -EALREADY) {
+                ui_say("%s", err.text);
+                return EXIT_DONE;
+        }
+        if (r < 0) {
                 ui_error("cannot mount '%s': %s", t.venv, err.text);
                 mount_hints(&t);
                 return EXIT_UNMET;
@@ -102,6 +116,7 @@ static const struct option_spec options[] = {
         TARGET_OPTIONS,
         { "--allow-other", 0, NULL, "let other users see the mount (root's mounts always are)" },
         { "--foreground", 0, NULL, "serve in this process, and end when it is unmounted" },
+        { "--no-wait", 0, NULL, "do not wait for another command that works on the venv" },
         { NULL, 0, NULL, NULL },
 };
 
@@ -109,7 +124,8 @@ const struct command command_mount = {
         .name = "mount",
         .usage = "[OPTIONS]",
         .summary = "Show the installed packages in site-packages",
-        .help = "`add` mounts by itself; this does it again after a reboot or `fusepkg umount`.  As an ordinary user,\n"
+        .help = "`add` mounts by itself, and so does the venv's Python when it starts after a reboot or `fusepkg umount`\n"
+                "(by --no-wait, since what it waits for may be what started it).  As an ordinary user,\n"
                 "--allow-other needs the line user_allow_other in /etc/fuse.conf.",
         .options = options,
         .run = run,

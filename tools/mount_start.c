@@ -1,7 +1,9 @@
 #include "tools/mounts.h"
 
 #include "store/buf.h"
+#include "store/files.h"
 #include "tools/doctor_checks.h"
+#include "tools/python_start.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
@@ -9,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +20,7 @@ enum {
         READY_TIMEOUT_MS = 30 * 1000,
         READY_LINE_MAX = ERRTEXT_SIZE + 16,
         ARGUMENTS_MAX = 12,
+        LOCK_STEP_MS = 2,
 };
 
 /* The folder of this executable, with room behind it. */
@@ -212,14 +216,46 @@ static int start_behind(const struct target *t, const char *program, const struc
         return r;
 }
 
+/* A read-only disk has no lock, and nobody who could be in the way. */
+static int lock_mounting(const struct target *t, int *ret, struct errtext *err)
+{
+        cleanup_close int fd = file_open_own(t->state_fd, MOUNTS_LOCK_FILE, O_RDWR | O_CREAT, 0644);
+
+        if (fd == -EROFS || fd == -EACCES)
+                return 0;
+        if (fd < 0)
+                return errtext_set(err, fd, "cannot open '%s/" ENVIRONMENT_DIR "/" MOUNTS_LOCK_FILE "': %s", t->venv,
+                                   errno_name(fd, (char[128]){ 0 }));
+        for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_STEP_MS) {
+                if (errno != EWOULDBLOCK || waited_ms >= READY_TIMEOUT_MS)
+                        return errtext_set(err, -errno, "another process has been mounting or unmounting %s for long", t->venv);
+                usleep(LOCK_STEP_MS * 1000);
+        }
+        *ret = steal_fd(&fd);
+        return 0;
+}
+
+/* What Python's start needs is no reason not to mount. */
+static void write_start(const struct target *t)
+{
+        struct errtext err;
+
+        if (python_start_write(t, &err) < 0)
+                ui_warning("%s", err.text);
+}
+
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err)
 {
         cleanup_free char *program = NULL;
         cleanup_buf struct buf state = { 0 };
-        int r = check_allowed(t, o, err);
+        cleanup_close int lock = -1;
+        int r = lock_mounting(t, &lock, err);
 
+        if (r == 0)
+                r = check_allowed(t, o, err);
         if (r < 0)
                 return r;
+        write_start(t);
         r = mount_program(&program);
         if (r < 0)
                 return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into "

@@ -29,7 +29,9 @@ int mount_examine(const char *site, int state_fd, struct mount_info *ret);
 const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
 
 /* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
- * until it is ready. */
+ * until it is ready.  Whoever mounts holds `.fusepkg/mount-lock` meanwhile, as Python's start may do it without the venv's lock
+ * (python_start.h), which is written here.  -EALREADY: it is mounted. */
+#define MOUNTS_LOCK_FILE "mount-lock"
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */

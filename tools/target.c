@@ -331,13 +331,15 @@ int target_open_path(const char *venv, struct target *ret, struct errtext *err)
 
 /* --- changing it --- */
 
-static int take_lock(const struct target *t, int fd, struct errtext *err)
+static int take_lock(const struct target *t, int fd, bool wait, struct errtext *err)
 {
         bool said = false;
 
         for (unsigned waited_us = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_us += LOCK_STEP_US) {
                 if (errno != EWOULDBLOCK && errno != EINTR)
                         return errtext_set(err, -errno, "cannot lock '%s/.lock': %s", t->venv, strerror(errno));
+                if (!wait && errno == EWOULDBLOCK)
+                        return errtext_set(err, -EWOULDBLOCK, "another command works on '%s'", t->venv);
                 if (!said && waited_us >= LOCK_NOTE_MS * 1000) {
                         ui_say("waiting for lock on %s", t->venv);
                         said = true;
@@ -347,7 +349,7 @@ static int take_lock(const struct target *t, int fd, struct errtext *err)
         return 0;
 }
 
-int target_lock(struct target *t, struct errtext *err)
+static int lock(struct target *t, bool wait, struct errtext *err)
 {
         cleanup_close int fd = openat(t->venv_fd, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
         int r;
@@ -361,7 +363,7 @@ int target_lock(struct target *t, struct errtext *err)
         if (fd < 0)
                 return errtext_set(err, -errno, "cannot lock '%s/.lock': %s", t->venv, strerror(errno));
         target_give(t, fd);
-        r = take_lock(t, fd, err);
+        r = take_lock(t, fd, wait, err);
         if (r < 0)
                 return r;
         if (mkdirat(t->venv_fd, ENVIRONMENT_DIR, 0777) < 0 && errno != EEXIST &&
@@ -380,6 +382,16 @@ int target_lock(struct target *t, struct errtext *err)
         if (r == 0)
                 target_give(t, t->state_fd);
         return r;
+}
+
+int target_lock(struct target *t, struct errtext *err)
+{
+        return lock(t, true, err);
+}
+
+int target_try_lock(struct target *t, struct errtext *err)
+{
+        return lock(t, false, err);
 }
 
 void target_give(const struct target *t, int fd)

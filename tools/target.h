@@ -52,6 +52,8 @@ static inline void cleanup_target_(struct target *t)
 /* Takes VENV/.lock as uv does (says "waiting for lock" after a second), makes .fusepkg, and reads the environment
  * again. */
 int target_lock(struct target *t, struct errtext *err);
+/* The same, but -EWOULDBLOCK when somebody holds it: then nothing has changed, and t->lock_fd is -1. */
+int target_try_lock(struct target *t, struct errtext *err);
 
 /* When root works for another user: gives him the file FD, and what root has made in .fusepkg.  Else nothing. */
 void target_give(const struct target *t, int fd);

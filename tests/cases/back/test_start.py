@@ -1,0 +1,146 @@
+"""Starting the venv's Python mounts the environment."""
+import fcntl
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from support.account import Account
+
+PTH = "fusepkg.pth"
+FACTS = "import demo, sys; print(demo.version, [p for p in sys.path if 'site-packages' in p])"
+
+
+@pytest.fixture
+def venv(account, new_venv, make_wheel):
+    """demo, with a console script, is installed and unmounted, as after a reboot."""
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", entry_points={"console_scripts": {"demo-tool": "demo:main"}},
+                                   files={"demo.py": "version = '1.0'\ndef main():\n    print('tool')\n"}))
+    venv.fusepkg("umount")
+    return venv
+
+
+def quiet(result):
+    assert result.err == "", result
+    return result.out
+
+
+@pytest.mark.parametrize("argv", [
+    ["python", "-c", "import demo; demo.main()"],
+    ["demo-tool"],
+    ["python", "-m", "demo"],
+    ["python", "-c", "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import demo; demo.main()']))"],
+    ["python", "-I", "-c", "import demo; demo.main()"],
+])
+def test_a_start_mounts(account, venv, argv):
+    out = quiet(account.run([venv.bin / argv[0], *argv[1:]]))
+    assert out == ("" if "-m" in argv else "tool\n")
+    assert venv.is_mounted
+
+
+def test_sixteen_starts_at_once_mount_once(account, venv):
+    started = [account.start([venv.python, "-c", "import demo; demo.main()"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for _ in range(16)]
+    assert [p.communicate() for p in started] == [("tool\n", "")] * 16
+    assert venv.is_mounted
+    venv.fusepkg("umount")
+    assert not venv.is_mounted
+
+
+def test_a_start_waits_for_no_command(account, venv):
+    """uv holds the venv's lock while it runs Python."""
+    with open(venv.path / ".lock", "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert quiet(venv.run_python("import demo; demo.main()", timeout=60)) == "tool\n"
+
+
+def test_the_mount_keeps_no_descriptor_of_the_starter(account, venv):
+    """A pipe of the caller's ends with Python, though the mount goes on."""
+    ends = os.pipe()
+    account_process = account.start([venv.python, "-c", "import demo"], pass_fds=[ends[1]], stdout=subprocess.PIPE)
+    os.close(ends[1])
+    assert account_process.wait() == 0
+    assert os.read(ends[0], 1) == b""
+    assert account_process.stdout.read() == b""
+    os.close(ends[0])
+    account_process.stdout.close()
+    assert venv.is_mounted
+
+
+def test_pth_files_of_the_mount_count(account, venv, make_wheel):
+    venv.fusepkg("add", make_wheel("hooks", files={
+        "hooks.pth": "more\nimport sys; sys.hooked = True\n", "more/far.py": "", "hooks.py": ""}))
+    facts = "import sys, far, demo; print(sys.hooked, sorted(p for p in sys.path if 'site-packages' in p))"
+    mounted = quiet(venv.run_python(facts))
+    venv.fusepkg("umount")
+    assert quiet(venv.run_python(facts)) == mounted
+
+
+def test_what_was_looked_for_before_is_found(account, venv):
+    """An earlier .pth makes importlib read the bare folder."""
+    (venv.site / "aaa.pth").write_text(
+        "import importlib.util, sys; sys.__dict__.setdefault('first', importlib.util.find_spec('demo'))\n")
+    assert quiet(venv.run_python("import sys, demo; print(sys.first)")) == "None\n"
+
+
+def test_it_is_hidden_in_the_mount(account, venv, folder):
+    assert (venv.site / PTH).exists()
+    venv.fusepkg("mount")
+    assert PTH not in account.run(["ls", "-a", venv.site]).out
+    account.run(["test", "!", "-e", venv.site / PTH])
+    venv.fusepkg("umount")
+    out = account.tmp / "out"
+    venv.fusepkg("export", "--to", out)
+    assert not list(out.rglob(PTH))
+
+
+def test_add_without_mounting_is_shown_by_a_start(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    assert not venv.is_mounted
+    quiet(venv.run_python("import demo"))
+
+
+def broken(venv, env=None):
+    """Starts Python and returns what it says when mounting does not work: one line."""
+    result = venv.run_python("print('on')", env=env)
+    assert result.out == "on\n"
+    assert result.err.count("\n") == 1 and result.err.startswith("fusepkg: "), result
+    assert not venv.is_mounted
+    return result.err
+
+
+def test_a_missing_fusepkg_is_one_line(account, new_venv, make_wheel, folder, installed, tools):
+    copy = folder / "copy"
+    shutil.copytree(installed, copy)
+    other = Account(account.name, folder, account.mark, copy, tools)
+    venv = new_venv(other)
+    venv.fusepkg("add", make_wheel("demo"))
+    venv.fusepkg("umount")
+    shutil.rmtree(copy)
+    said = broken(venv)
+    assert str(copy / "bin/fusepkg") in said and "install fusepkg" in said and str(venv.site / PTH) in said
+
+
+def test_a_failure_says_which_command_to_run(venv):
+    said = broken(venv, env={"FUSEPKG_MOUNT_PROGRAM": "/bin/false"})
+    assert f"fusepkg mount --venv '{venv}'" in said
+
+
+def test_only_the_owner_mounts(user, root, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    venv.fusepkg("umount")
+    result = root.run([venv.python, "-c", "print('on')"])
+    assert result.out == "on\n" and "only its owner" in result.err and result.err.count("\n") == 1
+    assert not venv.is_mounted
+
+
+def test_strange_paths(account, new_venv, make_wheel):
+    venv = new_venv(account, name="it's a \\ venv")
+    venv.fusepkg("add", make_wheel("demo"))
+    venv.fusepkg("umount")
+    quiet(venv.run_python("import demo"))
+    assert venv.is_mounted

@@ -1,0 +1,23 @@
+/* python_start.h: what makes Python's start mount the environment: `fusepkg.pth` in the bare site-packages.
+ *
+ * Python runs it (the module `site` does, once or twice a start) when the bare folder can be seen, that is after a reboot or `umount`: a mounted
+ * view hides it (fs/base_hide.c), so that with a mount there a start costs nothing more.  It runs `fusepkg mount --no-wait` by the absolute
+ * path recorded in it, as the venv's owner only, and waits for it; then it lets `site` read the folder again, so that the .pth (and .start) files
+ * of the mounted view count, and drops what importlib has noticed of the bare one.  When that fails it says so in one line, and
+ * Python goes on.
+ *
+ * The venv may be moved: the file finds it from its own place. */
+#ifndef FUSEPKG_PYTHON_START_H
+#define FUSEPKG_PYTHON_START_H
+
+#include "tools/target.h"
+
+/* Writes the file, unless it is there as it should be.  Only while the bare folder can be seen. */
+int python_start_write(const struct target *t, struct errtext *err);
+/* Removes it from the folder SITE_FD, a bare one. */
+int python_start_remove(int site_fd);
+
+/* The text for a fusepkg at PROGRAM and a SITE relative to its venv, appended; for tests. */
+int python_start_text(const char *program, const char *site, struct buf *ret);
+
+#endif
