@@ -68,7 +68,7 @@ static int add_action(struct buf *ret, const char *name, enum value_kind kind)
         case VALUE_OTHER:
                 break;
         }
-        return buf_add_char(ret, ' '); /* a message only */
+        return buf_add_str(ret, "()"); /* only its name; a space would mean that no option may come here, either */
 }
 
 static int add_option(struct buf *ret, const struct option_spec *s)
@@ -155,7 +155,9 @@ static int add_first_words(struct buf *ret, const struct command *const *table)
         if (r == 0)
                 r = add_options(ret, command_global_options);
         if (r == 0)
-                r = buf_add_str(ret, "\n                return\n        fi\n        if ((i == CURRENT)); then\n"
+                r = buf_add_str(ret, "\n                return\n        fi\n"
+                                     "        ((i < CURRENT)) && [[ $words[i] == help ]] && ((i++))\n"
+                                     "        if ((i == CURRENT)); then\n"
                                      "                commands=(\n"
                                      "                        'help:Show help, of a command or of all'\n");
         for (size_t i = 0; r == 0 && table[i]; i++) {
