@@ -5,8 +5,7 @@
 #define FUSEPKG_EDITS_ORIGINALS_H
 
 #include "fs/edits_items.h"
-
-#define EDITS_ORIGINALS_DIR "edits.originals"
+#include "fs/edits_report.h"
 
 /* LINES gets the report's `original` lines: of modified and removed files, and of all that was in a removed folder. */
 int edits_originals(const struct edit_items *items, int state_fd, struct buf *lines, struct errtext *err);

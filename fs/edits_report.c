@@ -13,8 +13,10 @@ struct request {
         bool report;
         bool check;
         bool originals;
-        char **paths; /* to be reverted */
+        char **paths;    /* to be reverted */
         size_t count;
+        char **removals;
+        size_t removal_count;
 };
 
 /* Reading ------------------------------------------------------------------------------------------------------ */
@@ -24,6 +26,9 @@ static void request_release(struct request *q)
         for (size_t i = 0; i < q->count; i++)
                 free(q->paths[i]);
         free(q->paths);
+        for (size_t i = 0; i < q->removal_count; i++)
+                free(q->removals[i]);
+        free(q->removals);
 }
 
 /* Relative, without ".", ".." or doubled slashes; "" is all. */
@@ -41,24 +46,24 @@ static bool is_tidy(const char *path)
         return true;
 }
 
-static int take_path(struct request *q, const char *word, struct errtext *err)
+static int take_path(char ***list, size_t *count, const char *word, struct errtext *err)
 {
-        char **more = reallocarray(q->paths, q->count + 1, sizeof(*more));
+        char **more = reallocarray(*list, *count + 1, sizeof(*more));
         cleanup_buf struct buf path = { 0 };
         int r = more ? 0 : -ENOMEM;
 
         if (more)
-                q->paths = more;
+                *list = more;
         if (r == 0)
                 r = buf_add_unescaped(&path, word, strlen(word));
         if (r == 0 && path.data && !is_tidy(path.data))
                 r = -EINVAL;
         if (r == 0) {
-                q->paths[q->count] = path.len ? buf_steal(&path) : strdup("");
-                r = q->paths[q->count] ? 0 : -ENOMEM;
+                more[*count] = path.len ? buf_steal(&path) : strdup("");
+                r = more[*count] ? 0 : -ENOMEM;
         }
         if (r == 0)
-                q->count++;
+                ++*count;
         return r < 0 ? errtext_set(err, r, "a request for the edits names a wrong path: '%.500s'", word) : 0;
 }
 
@@ -71,7 +76,9 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
         else if (strcmp(line, "originals") == 0)
                 q->originals = true;
         else if (strncmp(line, "revert ", 7) == 0)
-                return take_path(q, line + 7, err);
+                return take_path(&q->paths, &q->count, line + 7, err);
+        else if (strncmp(line, "remove ", 7) == 0)
+                return take_path(&q->removals, &q->removal_count, line + 7, err);
         else
                 return errtext_set(err, -EINVAL, "a request for the edits has a line that is not known: '%.500s'", line);
         return 0;
@@ -190,10 +197,36 @@ static int replace_report(int state_fd, const struct buf *b)
         return r;
 }
 
+/* Like a program of the venv's owner; each is a change of its own. */
+static int remove_path(struct tree *t, const char *path, struct tree_changes *ret)
+{
+        const struct tree_call who = { .cell = NO_CELL };
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        cleanup_free char *folder = strndup(path, slash ? (size_t)(slash - path) : 0);
+        struct node dir, n;
+        int r = folder ? tree_find(t, folder, &dir) : -ENOMEM;
+
+        if (r == 0)
+                r = tree_lookup(t, dir.id, name, strlen(name), &n);
+        if (r == 0)
+                r = S_ISDIR(n.st.st_mode) ? tree_rmdir(t, &who, dir.id, name) : tree_unlink(t, &who, dir.id, name);
+        if (r == -ENOENT || r == -ENOTDIR || r == -ENOTEMPTY)
+                return 0;
+        if (r == 0)
+                r = edits_tell(ret, dir.id, name);
+        if (r == 0)
+                r = edits_tell(ret, dir.id, NULL);
+        return r < 0 ? r : edits_tell(ret, n.id, NULL);
+}
+
 static int serve(struct tree *t, int state_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)
 {
-        int r;
+        int r = 0;
 
+        for (size_t i = 0; r == 0 && i < q->removal_count; i++)
+                r = remove_path(t, q->removals[i], ret);
+        if (r < 0)
+                return errtext_set(err, r, "cannot remove what a package has: %s", errno_name(r, (char[128]){ 0 }));
         pthread_mutex_lock(&t->copy_lock);
         pthread_mutex_lock(&t->lock);
         r = buf_printf(b, EDITS_REPORT_HEAD "\ngeneration %llu\n",

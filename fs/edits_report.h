@@ -9,6 +9,7 @@
  *     report                            what differs from the environment
  *     check                             adds `bad` lines: tree_check
  *     originals                         adds `original` lines: edits_originals.h
+ *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
  *     end
  *
@@ -34,6 +35,7 @@
 
 #define EDITS_REQUEST_FILE "edits.request"
 #define EDITS_REPORT_FILE "edits.report"
+#define EDITS_ORIGINALS_DIR "edits.originals"
 #define EDITS_REQUEST_HEAD "fusepkg edits-request 1"
 #define EDITS_REPORT_HEAD "fusepkg edits-report 1"
 

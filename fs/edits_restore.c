@@ -60,10 +60,8 @@ static void settle(struct ids *ids)
         ids->count = n;
 }
 
-static int tell(struct restoring *r, uint64_t dir, const char *name)
+int edits_tell(struct tree_changes *c, uint64_t dir, const char *name)
 {
-        struct tree_changes *c = r->changes;
-
         if (c->count == c->cap) {
                 size_t cap = c->cap ? 2 * c->cap : 64;
                 struct tree_change *more = reallocarray(c->list, cap, sizeof(*more));
@@ -78,6 +76,11 @@ static int tell(struct restoring *r, uint64_t dir, const char *name)
                 return -ENOMEM;
         c->count++;
         return 0;
+}
+
+static int tell(struct restoring *r, uint64_t dir, const char *name)
+{
+        return edits_tell(r->changes, dir, name);
 }
 
 /* Names -------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,125 @@
+#include "tools/edits_ask.h"
+
+#include "fs/control.h"
+#include "fs/edits_report.h"
+#include "store/files.h"
+#include "tools/mounts.h"
+#include "tools/program.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum { REPORT_MAX = 1 << 30 /* bytes */ };
+
+bool edits_ask_needed(const struct target *t)
+{
+        return t->environment && t->state_fd >= 0 && faccessat(t->state_fd, EDITS_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int edits_ask_add(struct buf *request, const char *verb, const char *path)
+{
+        int r = buf_printf(request, "%s ", verb);
+
+        if (r == 0)
+                r = buf_add_escaped(request, path, strlen(path));
+        return r < 0 ? r : buf_add_char(request, '\n');
+}
+
+static int ask_mount(const struct target *t, struct errtext *err)
+{
+        cleanup_close int fd = open(t->site, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        /* What is mapped and was written to may not have reached the mount yet. */
+        if (fd >= 0)
+                (void)syncfs(fd);
+        if (fd < 0 || ioctl(fd, CONTROL_EDITS) < 0)
+                return errtext_set(err, -errno, "the mount at %s does not tell its edits: %s (see %s/.fusepkg/log)", t->site,
+                                   errno_name(-errno, (char[128]){ 0 }), t->venv);
+        return 0;
+}
+
+static int ask_program(const struct target *t, struct errtext *err)
+{
+        cleanup_buf struct buf words = { 0 }, state = { 0 };
+        cleanup_free char *program = NULL;
+        const char *last;
+        int r = mount_program(&program);
+
+        if (r < 0)
+                return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
+        r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
+        if (r == 0)
+                r = program_run((const char *const[]){ program, "--edits", "--site", t->site, "--state", state.data, NULL }, &words);
+        if (r < 0)
+                return errtext_set(err, r, "cannot run %s: %s", program, errno_name(r, (char[128]){ 0 }));
+        if (r == 0)
+                return 0;
+        last = program_last_line(&words);
+        if (strncmp(last, "fusepkg-mount: ", 15) == 0)
+                last += 15;
+        return errtext_set(err, -EIO, "%s", *last ? last : "fusepkg-mount --edits failed");
+}
+
+int edits_ask(const struct target *t, const char *request, struct edit_report *ret, struct errtext *err)
+{
+        cleanup_buf struct buf text = { 0 };
+        struct mount_info info;
+        int r = buf_printf(&text, EDITS_REQUEST_HEAD "\n%send\n", request);
+
+        if (r == 0)
+                r = file_replace(t->state_fd, EDITS_REQUEST_FILE, text.data, text.len, 0600, false);
+        if (r < 0)
+                return errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" EDITS_REQUEST_FILE "': %s", t->venv,
+                                   errno_name(r, (char[128]){ 0 }));
+        r = mount_examine(t->site, t->state_fd, &info);
+        if (r < 0)
+                errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
+        else
+                r = info.state == MOUNT_LIVE ? ask_mount(t, err) : ask_program(t, err);
+        (void)unlinkat(t->state_fd, EDITS_REQUEST_FILE, 0);
+        if (r < 0)
+                return r;
+        buf_clear(&text);
+        r = file_read_at(t->state_fd, EDITS_REPORT_FILE, REPORT_MAX, &text);
+        if (r < 0)
+                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" EDITS_REPORT_FILE "': %s", t->venv,
+                                   errno_name(r, (char[128]){ 0 }));
+        (void)unlinkat(t->state_fd, EDITS_REPORT_FILE, 0);
+        return edit_report_parse(text.data ? text.data : "", text.len, ret, err);
+}
+
+void edits_ask_done(const struct target *t)
+{
+        (void)dir_remove_tree(t->state_fd, EDITS_ORIGINALS_DIR);
+}
+
+int edits_ask_report(struct target *t, struct edit_report *ret, struct errtext *err)
+{
+        int r = 0;
+
+        if (!edits_ask_needed(t)) {
+                *ret = (struct edit_report){ 0 };
+                return 0;
+        }
+        if (t->lock_fd < 0)
+                r = target_lock(t, err);
+        return r < 0 ? r : edits_ask(t, "report\n", ret, err);
+}
+
+static int open_numbered(const struct target *t, const char *folder, uint64_t id)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "%s/%016llx", folder, (unsigned long long)id);
+        return file_open_beneath(t->state_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+}
+
+int edits_ask_open(const struct target *t, const struct edit_change *c)
+{
+        return open_numbered(t, EDIT_DATA_DIR, c->id);
+}
+
+int edits_ask_open_original(const struct target *t, uint64_t id)
+{
+        return open_numbered(t, EDITS_ORIGINALS_DIR, id);
+}
