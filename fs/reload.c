@@ -8,10 +8,17 @@
  * known with what they were (wait_for_lookups).
  *
  * A directory that went, or came back, may still be held: by a working directory, with names below it that the
- * kernel believes in or believes absent. It is told of those as well. */
+ * kernel believes in or believes absent. It is told of those as well.
+ *
+ * Where rows of the edits say what a name is, the view's change is none: to drop such a name would take a directory that stays from under those who
+ * stand in it.  What became of rows is told last, from the tree's list. Moved directories are reached by their ids: no name of the view leads to one
+ * that was cut off. */
+#include "fs/edits_report.h"
 #include "fs/server.h"
 
 #include <stdio.h>
+
+enum { SWITCH_TRIES = 100 };
 
 struct names {
         struct view_dirent *list; /* names are copies */
@@ -64,16 +71,23 @@ struct change {
 
 static void change_dir(const struct change *c, uint64_t dir);
 
-static void drop_name(const struct change *c, uint64_t dir, struct span name)
+static void drop_name(const struct server *s, uint64_t dir, struct span name)
 {
-        fuse_lowlevel_notify_inval_entry(c->server->se, dir, name.data, name.len);
+        fuse_lowlevel_notify_inval_entry(s->se, dir, name.data, name.len);
+}
+
+/* The view's names are not the tree's where a row says what is there: that row stands, or the list of changes has the name. */
+static void drop_view_name(const struct change *c, uint64_t dir, struct span name)
+{
+        if (!tree_has_row(c->server->tree, dir, name.data, name.len))
+                drop_name(c->server, dir, name);
 }
 
 /* The kernel takes the directory's lock for any name, and those who look up or list in it hold that until their answer
  * has been taken in.  Nothing has this name. */
 static void wait_for_lookups(const struct change *c, uint64_t dir)
 {
-        drop_name(c, dir, (struct span){ "\001", 1 });
+        drop_name(c->server, dir, (struct span){ "\001", 1 });
 }
 
 static void change_entry(const struct change *c, const struct view_dirent *e)
@@ -82,7 +96,7 @@ static void change_entry(const struct change *c, const struct view_dirent *e)
                 change_dir(c, e->id);
 }
 
-/* Both lists are sorted by cookie. */
+/* Both lists are sorted by cookie; DIR is the kernel's. */
 static void change_names(const struct change *c, uint64_t dir, const struct names *a, const struct names *b)
 {
         for (size_t i = 0, k = 0; i < a->count || k < b->count;) {
@@ -91,7 +105,7 @@ static void change_names(const struct change *c, uint64_t dir, const struct name
                 if (r == 0 && a->list[i].id == b->list[k].id) {
                         change_entry(c, &a->list[i]);
                 } else {
-                        drop_name(c, dir, r <= 0 ? a->list[i].name : b->list[k].name);
+                        drop_view_name(c, dir, r <= 0 ? a->list[i].name : b->list[k].name);
                         if (r <= 0)
                                 change_entry(c, &a->list[i]);
                         if (r >= 0)
@@ -125,64 +139,118 @@ static void change_dir(const struct change *c, uint64_t dir)
         struct names a = { 0 }, b = { 0 };
         /* To compare those of the base, known or not, would be to read all of it from the disk. */
         bool base = dir >> 32 == 0 && dir >= BASE_FIRST, unchanged = false;
+        struct fuse_session *se = c->server->se;
+        uint64_t known;
 
         if (view_same_dir(c->old, c->new, dir))
                 return;
+        known = tree_above(c->server->tree, dir);
         if (!base) {
                 view_readdir(c->old, dir, 0, add_name, &a);
                 view_readdir(c->new, dir, 0, add_name, &b);
                 unchanged = is_unchanged(c, dir, &a, &b);
         }
         /* Nobody holds the directory: then nobody holds what is in it. */
-        if (!unchanged && dir != NODE_ROOT && fuse_lowlevel_notify_inval_inode(c->server->se, dir, -1, 0) == -ENOENT)
+        if (!unchanged && known != NODE_ROOT && fuse_lowlevel_notify_inval_inode(se, known, -1, 0) == -ENOENT)
                 goto out;
-        wait_for_lookups(c, dir);
+        wait_for_lookups(c, known);
         if (base) {
                 view_readdir(c->old, dir, 0, add_name, &a);
                 view_readdir(c->new, dir, 0, add_name, &b);
         }
-        change_names(c, dir, &a, &b);
+        change_names(c, known, &a, &b);
         if (!unchanged)
-                fuse_lowlevel_notify_inval_inode(c->server->se, dir, 0, 0);
+                fuse_lowlevel_notify_inval_inode(se, known, 0, 0);
 out:
         names_release(&a);
         names_release(&b);
 }
 
+/* What rows changed of: names first, since a look-up in flight may bring back the attributes of a directory. */
+static void tell_changes(const struct server *s, const struct tree_changes *changes)
+{
+        for (size_t i = 0; i < changes->count; i++)
+                if (changes->list[i].name)
+                        drop_name(s, changes->list[i].dir, span_of(changes->list[i].name));
+        for (size_t i = 0; i < changes->count; i++)
+                if (!changes->list[i].name)
+                        fuse_lowlevel_notify_inval_inode(s->se, changes->list[i].dir, 0, 0);
+}
+
+/* Rows that change while the next view is made may need another one. */
+static int switch_to(struct server *s, const struct environment *e, const struct view *previous, struct tree_changes *changes,
+                     struct view_ref **ret_old, struct errtext *why)
+{
+        int r = -EAGAIN;
+
+        for (int i = 0; r == -EAGAIN && i < SWITCH_TRIES; i++) {
+                struct view_cut *cuts = NULL;
+                struct view *next = NULL;
+                size_t n = 0;
+
+                r = tree_cuts_now(s->tree, &cuts, &n);
+                if (r == 0)
+                        r = view_new_cut(e, s->pool, s->base, s->state_fd, previous, cuts, n, &next, why);
+                tree_cuts_free(cuts, n);
+                if (r == 0)
+                        r = tree_switch(s->tree, next, changes, ret_old, why);
+                if (r < 0)
+                        view_free(next);
+        }
+        return r;
+}
+
 static int reload(struct server *s)
 {
         struct environment *e = NULL;
-        struct view_ref *current = server_view(s), *next = calloc(1, sizeof(*next)), *old;
+        struct view_ref *current = tree_view(s->tree), *old = NULL;
+        struct tree_changes changes = { 0 };
         struct errtext why = { "" };
-        int r = next ? environment_load(s->state_fd, &e, &why) : -ENOMEM;
+        int r = environment_load(s->state_fd, &e, &why);
 
-        if (r == 0 && e->generation == view_environment(current->view)->generation) {
-                free(next);
-                environment_free(e);
-                server_view_done(s, current);
-                return 0;
-        }
+        if (r == 0 && e->generation == view_environment(current->view)->generation)
+                goto out;
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
                 r = errtext_set(&why, -ESTALE, "the environment was given another store; unmount and mount it again");
         if (r == 0)
-                r = view_new(e, s->pool, s->base, s->state_fd, current->view, &next->view, &why);
-        environment_free(e);
+                r = switch_to(s, e, current->view, &changes, &old, &why);
         if (r < 0) {
                 log_line(&s->log, "cannot switch to the new generation: %s", *why.text ? why.text : strerror(-r));
-                free(next);
-                server_view_done(s, current);
-                return r;
+                goto out;
         }
-        next->refs = 1;
-        old = server_swap(s, next);
+
+        struct view_ref *next = tree_view(s->tree);
         struct change c = { s, old->view, next->view };
 
         change_dir(&c, NODE_ROOT);
         change_dir(&c, NODE_DATA);
+        for (size_t i = 0; i < changes.moved_count; i++)
+                change_dir(&c, changes.moved[i]);
+        tell_changes(s, &changes);
+        if (changes.kept)
+                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept/%llu", changes.kept,
+                         (unsigned long long)e->generation);
         atomic_store(&s->announced, view_environment(next->view)->generation);
-        server_view_done(s, old);
-        server_view_done(s, current);
-        return 0;
+        tree_view_done(s->tree, next);
+        tree_view_done(s->tree, old);
+out:
+        tree_changes_release(&changes);
+        environment_free(e);
+        tree_view_done(s->tree, current);
+        return r;
+}
+
+static int serve_edits(struct server *s)
+{
+        struct tree_changes changes = { 0 };
+        struct errtext why = { "" };
+        int r = edits_serve_request(s->tree, s->state_fd, &changes, &why);
+
+        if (r < 0)
+                log_line(&s->log, "cannot do what a command asks of the edits: %s", *why.text ? why.text : strerror(-r));
+        tell_changes(s, &changes);
+        tree_changes_release(&changes);
+        return r;
 }
 
 void *reload_thread(void *arg)
@@ -191,6 +259,7 @@ void *reload_thread(void *arg)
 
         for (;;) {
                 fuse_req_t waiting[RELOADS_MAX];
+                bool edits;
                 size_t n;
                 int r;
 
@@ -200,9 +269,12 @@ void *reload_thread(void *arg)
                 n = s->reload_count;
                 memcpy(waiting, s->reload_waiting, n * sizeof(waiting[0]));
                 s->reload_count = 0;
-                s->reload_wanted = false;
+                edits = s->edits_wanted;
+                s->reload_wanted = s->edits_wanted = false;
                 pthread_mutex_unlock(&s->reload_lock);
                 r = reload(s);
+                if (r == 0 && edits)
+                        r = serve_edits(s);
                 for (size_t i = 0; i < n; i++) {
                         if (r < 0)
                                 fuse_reply_err(waiting[i], -r);
@@ -213,7 +285,7 @@ void *reload_thread(void *arg)
         return NULL;
 }
 
-void reload_request(struct server *s, fuse_req_t req)
+void reload_request(struct server *s, fuse_req_t req, bool edits)
 {
         bool full;
 
@@ -222,6 +294,7 @@ void reload_request(struct server *s, fuse_req_t req)
         if (req && !full)
                 s->reload_waiting[s->reload_count++] = req;
         s->reload_wanted = true;
+        s->edits_wanted = s->edits_wanted || (edits && !full);
         pthread_cond_signal(&s->reload_cond);
         pthread_mutex_unlock(&s->reload_lock);
         if (full)

@@ -10,6 +10,7 @@ void tree_changes_release(struct tree_changes *ch)
         for (size_t i = 0; i < ch->count; i++)
                 free(ch->list[i].name);
         free(ch->list);
+        free(ch->moved);
         *ch = (struct tree_changes){ 0 };
 }
 
@@ -52,6 +53,19 @@ bool carry_is_newer(const struct carry *c, uint64_t id, uint32_t horizon)
 bool carry_leaves(const struct carry *c, uint64_t id)
 {
         return view_is_retired(c->next, id);
+}
+
+bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len)
+{
+        struct edit_entry row;
+        struct node below;
+        bool has = false;
+
+        pthread_mutex_lock(&t->lock);
+        if (t->edits && edits_entry_get(t->edits, dir, name, len, &row) == 0)
+                has = tree_lookup_below(t, dir, name, len, &below) < 0 || tree_row_hides(t, &row, below.id, below.st.st_mode);
+        pthread_mutex_unlock(&t->lock);
+        return has;
 }
 
 /* Cuts ----------------------------------------------------------------------------------------------------------- */
@@ -129,6 +143,16 @@ int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n)
         return 0;
 }
 
+int tree_cuts_now(struct tree *t, struct view_cut **ret, size_t *ret_n)
+{
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = tree_cuts(t->edits, ret, ret_n);
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
 /* Rows may have changed since the next view was made: does it still cut what it must? */
 static int check_cuts(const struct carry *c)
 {
@@ -166,6 +190,17 @@ static void carry_release(struct carry *c)
         free(c->forgotten);
 }
 
+static int note_moved(struct carry *c)
+{
+        c->changes->moved = calloc(c->entry_count + 1, sizeof(*c->changes->moved));
+        if (!c->changes->moved)
+                return -ENOMEM;
+        for (size_t i = 0; i < c->entry_count; i++)
+                if (S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
+                        c->changes->moved[c->changes->moved_count++] = c->entries[i].id;
+        return 0;
+}
+
 static int carry_rows(struct carry *c)
 {
         int r = check_cuts(c);
@@ -184,6 +219,8 @@ static int carry_rows(struct carry *c)
                 r = carry_apply_generated(c);
         if (r == 0)
                 r = carry_apply_nodes(c);
+        if (r == 0)
+                r = note_moved(c);
         if (r == 0)
                 r = carry_keep(c);
         /* Rows that say that something is gone must not be on the disk before what was kept of it. */

@@ -247,9 +247,8 @@ static int own_dir(struct carry *c, const struct carry_dir *d)
         n.parent = d->parent;
         n.links = 1;
         r = edits_node_put(c->t->edits, &n);
-        if (r == 0)
-                r = edits_entry_put(c->t->edits, &row);
-        return r < 0 ? r : carry_changed(c, d->parent, d->name);
+        /* Nobody needs to be told: the name shows what it showed. */
+        return r < 0 ? r : edits_entry_put(c->t->edits, &row);
 }
 
 int carry_apply_entries(struct carry *c)
