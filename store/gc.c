@@ -302,6 +302,19 @@ int gc_need(struct gc *g, const uint8_t image[SHA256_SIZE], const struct gc_reas
         return 0;
 }
 
+void gc_trust(struct gc *g)
+{
+        for (size_t i = 0; i < g->image_count; i++) {
+                struct gc_image *image = &g->images[i];
+                size_t kept = 0;
+
+                for (size_t k = 0; k < image->reason_count; k++)
+                        if (image->reasons[k].why != GC_DOUBT)
+                                image->reasons[kept++] = image->reasons[k];
+                image->reason_count = kept;
+        }
+}
+
 void gc_settle(struct gc *g)
 {
         for (size_t i = 0; i < g->image_count; i++) {

@@ -67,6 +67,8 @@ void gc_free(struct gc *g); /* NULL is fine */
 
 /* An image that the store does not have is no error: `store verify` is there for that. */
 int gc_need(struct gc *g, const uint8_t image[SHA256_SIZE], const struct gc_reason *reason);
+/* Doubt (index_trust()) is no reason. */
+void gc_trust(struct gc *g);
 void gc_settle(struct gc *g);
 
 size_t gc_image_count(const struct gc *g);

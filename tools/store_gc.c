@@ -60,15 +60,11 @@ static void run_release(struct run *run)
 /* Who needs what, now. */
 static int plan(struct run *run, const struct gc *previous, struct errtext *err)
 {
-        int r = 0;
+        int r = gc_new(run->store, run->index, previous, look_progress, &run->gc, err);
 
-        if (option_count(run->options, "--trust") && !option_count(run->options, "--dry-run") &&
-            run->store->lock_fd >= 0)
-                r = index_trust(run->index);
-        if (r < 0)
-                return errtext_set(err, r, "cannot write to the store's index: %s", errno_name(r, (char[128]){ 0 }));
-        r = gc_new(run->store, run->index, previous, look_progress, &run->gc, err);
         ui_progress_end();
+        if (r == 0 && option_count(run->options, "--trust"))
+                gc_trust(run->gc);
         if (r == 0)
                 r = gc_roots_find(run->store, run->index, run->gc, &run->how, &run->roots, err);
         if (r == 0)
@@ -100,7 +96,12 @@ static int collect(struct run *run, const struct gc *previous, struct errtext *e
         store_staging_clear(run->store);
         r = gc_sweep(run->gc, run->store, run->index, remove_progress, err);
         ui_progress_end();
-        return r < 0 ? r : gc_roots_note(&run->roots, run->index, &run->how, err);
+        if (r == 0)
+                r = gc_roots_note(&run->roots, run->index, &run->how, err);
+        if (r < 0 || !option_count(run->options, "--trust"))
+                return r;
+        r = index_trust(run->index);
+        return r < 0 ? errtext_set(err, r, "cannot write to the store's index: %s", errno_name(r, (char[128]){ 0 })) : 0;
 }
 
 /* --- the result --- */

@@ -1,4 +1,5 @@
 """store gc: what nobody needs goes, all else stays, whatever else runs, and wherever it is killed."""
+import errno
 import json
 import os
 import random
@@ -245,7 +246,9 @@ def test_a_lost_index_is_no_reason_to_remove(root, new_venv, make_wheel):
     assert "index was lost" in result.err and held(root) == ["one", "two"]
     venv.fusepkg("add", "--no-mount", wheel_of(make_wheel, "one")) # changes nothing, and makes itself known
     assert removed(gc(root)) == []
+    assert removed(gc(root, "--trust", "--dry-run")) == ["two"]
     assert removed(gc(root, "--trust")) == ["two"]
+    assert "index was lost" not in root.fusepkg("store", "gc").err
     venv.fusepkg("mount")
     check_imports(venv, "one")
 
@@ -344,6 +347,27 @@ def test_a_kill_of_gc_loses_nothing(root, new_venv, make_wheel, nth_call):
         assert list((root.store / "staging").iterdir()) == []
     stays.fusepkg("mount")
     check_imports(stays, "stays")
+
+
+@pytest.mark.release
+def test_a_call_that_fails_loses_nothing(root, new_venv, make_wheel, nth_call):
+    stays, gone = new_venv(root), new_venv(root)
+    stays.fusepkg("add", "--no-mount", wheel_of(make_wheel, "stays"))
+    gone.fusepkg("add", "--no-mount", wheel_of(make_wheel, "gone"))
+    remove_tree(gone.state)
+    killing = Killing(root, nth_call, [root.store])
+    failed = 0
+    for number in range(1, killing.run(0, "store", "gc") + 1):
+        for error in (errno.ENOSPC, errno.EIO, errno.EACCES):
+            killing.restore()
+            result = root.run([nth_call, root.folder / "calls", error, number, root.installed / "bin/fusepkg", "store", "gc"],
+                              status=None)
+            assert result.status in (0, 1) and (result.status == 0 or "error: " in result.err), result
+            failed += result.status
+            check_store(root)
+            gc(root)
+            assert held(root) == ["stays"] and len(list((root.store / "objects").glob("*/*"))) == 2
+    assert failed > 0
 
 
 @pytest.mark.release
