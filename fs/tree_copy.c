@@ -39,7 +39,7 @@ static int copy_begin(struct tree *t, uint64_t id, struct node *ret, struct view
 {
         struct edit_node n;
         bool stored;
-        int r = tree_node(t, id, &n, &stored);
+        int r = id == NODE_MARKER ? -EPERM : tree_node(t, id, &n, &stored);
 
         if (r == 0 && n.data) {
                 r = edit_file_get(t->data, id, ret_file);
@@ -54,6 +54,15 @@ static int copy_begin(struct tree *t, uint64_t id, struct node *ret, struct view
         return r;
 }
 
+/* Its slot has left, whoever still holds it. */
+static bool is_nowhere(const struct tree *t, uint64_t id)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir;
+
+        return view_place(tree_current(t), id, &dir, &name) == -ENOENT;
+}
+
 /* Under the tree's lock: the copy becomes the file's bytes.  The row may have changed while it was made, or the file's
  * slot have left. */
 static int copy_commit(struct tree *t, uint64_t id, struct edit_file **ret)
@@ -66,6 +75,8 @@ static int copy_commit(struct tree *t, uint64_t id, struct edit_file **ret)
                 goto failed;
         r = tree_node(t, id, &n, &stored);
         n.data = true;
+        if (r == 0 && !stored && is_nowhere(t, id))
+                n.links = 0;
         if (r == 0)
                 r = edits_node_put(t->edits, &n);
         if (r == 0 && n.links == 0 && !id_set_has(&t->removed, id)) {
