@@ -45,6 +45,8 @@ static int copy_begin(struct tree *t, uint64_t id, struct node *ret, struct view
                 r = edit_file_get(t->data, id, ret_file);
                 return r < 0 ? r : 1;
         }
+        if (r == 0 && id == NODE_MARKER)
+                r = -EPERM;
         if (r == 0 && !S_ISREG(n.mode))
                 r = S_ISDIR(n.mode) ? -EISDIR : -EINVAL;
         if (r == 0)
