@@ -252,10 +252,10 @@ int doctor_check_apparmor(const struct doctor_place *p, struct finding *ret)
         SAY(ret->found, "%s %.300s",
             ret->ok ? "has local rules, which must allow a mount at" : "does not let fusermount3 mount at", p->site);
         if (!ret->ok)
-                SAY(ret->hint, "put the venv below your home, /mnt, /media or /tmp, or let root add the line 'mount "
-                               "fstype=fuse.* options=(nosuid,nodev) -> /**/site-packages/,' to "
-                               "/etc/apparmor.d/local/fusermount3 and run `apparmor_parser -r "
-                               "/etc/apparmor.d/fusermount3`");
+                SAY(ret->hint, "put the venv below your home, /mnt, /media or /tmp, or let root add the lines 'mount "
+                               "fstype=fuse.* options=(nosuid,nodev) options in (ro,rw) -> /**/site-packages/,' and "
+                               "'umount /**/site-packages/,' to /etc/apparmor.d/local/fusermount3 and run "
+                               "`apparmor_parser -r /etc/apparmor.d/fusermount3`");
         return 0;
 }
 
