@@ -14,8 +14,8 @@ struct copy {
         bool whole;
 };
 
-/* Where the file system below can share blocks, a byte written into a large library costs no copy of it.  What is shared was
- * not read, so nothing checked it: that is left to `store verify`. */
+/* Where the file system below can share blocks, a byte written into a large library costs no copy of it.  What is
+ * shared was not read, so nothing checked it: that is left to `store verify`. */
 static bool share(int fd, const struct copy *c)
 {
         cleanup_close int from = -1;

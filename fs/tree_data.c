@@ -249,8 +249,7 @@ static ssize_t copy_bytes(const struct bytes *from, uint64_t id, uint64_t from_o
 {
         off_t in = (off_t)from_offset, out = (off_t)to_offset;
 
-        /* The kernel has refused what overlaps. */
-        if (from->file && from->file != to) {
+        if (from->file) {
                 ssize_t n = copy_file_range(edit_file_fd(from->file), &in, edit_file_fd(to), &out, len, 0);
 
                 if (n >= 0 || !is_unable(-errno))

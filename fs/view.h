@@ -90,6 +90,8 @@ int view_find(const struct view *v, const char *path, struct node *ret);
 
 /* Reads: returns the number of bytes, less than LEN only at the end of the file; -EIO for damaged contents, with a sentence. */
 ssize_t view_read(const struct view *v, uint64_t id, void *data, size_t len, uint64_t offset, struct errtext *err);
+/* Opens the file that holds a node's bytes and nothing else, unchecked, for file systems that can share them.  -ENOENT: they lie among others. */
+int view_open(const struct view *v, uint64_t id);
 
 /* Is the directory answered from one image or the base alone, and do both views show the same of it?  Then so is all below it. */
 bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir);
