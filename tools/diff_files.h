@@ -1,0 +1,61 @@
+/* diff_files.h: how a venv differs from what was installed, file by file: what `diff` and `verify` show, and what `revert` chooses from. */
+#ifndef FUSEPKG_DIFF_FILES_H
+#define FUSEPKG_DIFF_FILES_H
+
+#include "tools/edit_owned.h"
+
+enum diff_where {
+        DIFF_NOWHERE,  /* there is nothing on this side */
+        DIFF_VIEW,     /* in an image, or in the bare site-packages while it can be seen */
+        DIFF_ORIGINAL, /* in the bare site-packages under a mount, copied for us */
+        DIFF_DATA,     /* the user's */
+        DIFF_UNKNOWN,
+};
+
+struct diff_side {
+        enum diff_where where;
+        uint64_t id;
+        mode_t mode;   /* with the type; 0: not known */
+        uint64_t size;
+};
+
+struct diff_file {
+        enum edit_change_kind kind;
+        char *path;      /* where it is, or was */
+        char *from;      /* CHANGE_MOVED, CHANGE_LINKED, and what was changed in a moved folder: where the environment has it; else NULL */
+        struct diff_side old;
+        struct diff_side new;
+        bool owned;      /* one of a distribution that was added or removed as a whole */
+};
+
+struct diff {
+        struct target t;
+        struct edit_report report;
+        struct edit_dists dists;
+        struct edit_owned owned;
+        struct edit_filter filter;
+        struct store *store;
+        struct image_pool *pool;
+        struct base *base;
+        struct view *view;       /* of the environment */
+        bool generated;          /* bytecode is wanted, too */
+        struct diff_file *files; /* by path; those that are wanted */
+        size_t count;
+};
+#define DIFF_INIT { .t = TARGET_INIT }
+
+/* Finds the venv, takes its lock, asks; MORE: further lines of the request ("check\n"), or "". */
+int diff_open(const struct options *o, bool generated, const char *more, struct diff *ret, struct errtext *err);
+void diff_close(struct diff *d);
+/* Is a distribution one that was asked about? */
+bool diff_wants_dist(const struct diff *d, const struct edit_dist *dist);
+/* A descriptor of the bytes of one side, to be read from the start; of a symlink its target. */
+int diff_side_open(const struct diff *d, const struct diff_side *s);
+
+static inline void cleanup_diff_(struct diff *d)
+{
+        diff_close(d);
+}
+#define cleanup_diff __attribute__((cleanup(cleanup_diff_)))
+
+#endif

@@ -1,0 +1,11 @@
+/* kept_list.h: what lies in .fusepkg/kept: files that commands took away from the user, and kept. */
+#ifndef FUSEPKG_KEPT_LIST_H
+#define FUSEPKG_KEPT_LIST_H
+
+#include "tools/target.h"
+
+/* Calls FN with each path below .fusepkg/kept ("7/pkg/a.py"), in no order, until it returns non-zero, which is returned. */
+int kept_list(const struct target *t, int (*fn)(const char *path, void *user), void *user);
+int kept_list_count(const struct target *t, size_t *ret);
+
+#endif

@@ -1,0 +1,143 @@
+#include "tools/command.h"
+
+#include "tools/diff_files.h"
+#include "tools/json_out.h"
+#include "tools/ui.h"
+
+#include <stdio.h>
+
+/* A folder that was made here goes as a whole: only when all in it is to go. */
+static bool is_whole(const struct diff *d, size_t i)
+{
+        const struct diff_file *f = &d->files[i];
+
+        if (f->kind != CHANGE_ADDED || !S_ISDIR(f->new.mode))
+                return true;
+        for (size_t k = 0; k < d->report.change_count; k++) {
+                const struct edit_change *c = &d->report.changes[k];
+
+                if (c->kind != CHANGE_ADDED || c->type == 'd' || !edit_path_is_within(c->path, f->path))
+                        continue;
+                if (!edit_path_is_generated(c->path) && edit_owned_has(&d->owned, c->kind, c->id, c->path, c->type))
+                        return false;
+        }
+        return true;
+}
+
+/* What was removed as a folder comes back as one. */
+static const char *whole_path(const struct diff *d, const struct diff_file *f)
+{
+        if (f->kind != CHANGE_REMOVED)
+                return f->path;
+        for (size_t i = 0; i < d->report.change_count; i++) {
+                const struct edit_change *c = &d->report.changes[i];
+
+                if (c->kind == CHANGE_REMOVED && c->type == 'd' && edit_path_is_within(f->path, c->path))
+                        return c->path;
+        }
+        return f->path;
+}
+
+/* Distributions that pip or uv brought or took away are reverted only when they are asked for. */
+static int make_request(const struct diff *d, bool all, struct buf *ret)
+{
+        const char *last = NULL;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < d->count; i++) {
+                const char *path = whole_path(d, &d->files[i]);
+
+                if (all && (d->files[i].owned || !is_whole(d, i)))
+                        continue;
+                if (last && edit_path_is_within(path, last) && strcmp(path, last) == 0)
+                        continue;
+                r = edits_ask_add(ret, "revert", path);
+                last = path;
+        }
+        return r;
+}
+
+static json_t *words(const struct edit_words *w, const char *prefix)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; list && i < w->count; i++) {
+                cleanup_buf struct buf text = { 0 };
+
+                if (buf_printf(&text, "%s%s", prefix, w->list[i]) < 0 || json_array_append_new(list, json_out_string(text.data)) < 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        }
+        return list;
+}
+
+static int say(const struct edit_report *done, bool json)
+{
+        if (json)
+                return json_out(json_pack("{s:o, s:o}", "reverted", words(&done->reverted, ""), "kept",
+                                          words(&done->kept, ENVIRONMENT_DIR "/kept/")));
+        for (size_t i = 0; i < done->reverted.count; i++)
+                if (!edit_path_is_generated(done->reverted.list[i]))
+                        printf("%s\n", done->reverted.list[i]);
+        if (done->kept.count)
+                ui_say("Kept %zu file%s:", done->kept.count, done->kept.count == 1 ? "" : "s");
+        for (size_t i = 0; i < done->kept.count; i++)
+                ui_say("  " ENVIRONMENT_DIR "/kept/%s", done->kept.list[i]);
+        return 0;
+}
+
+static int revert(const struct options *o, struct errtext *err)
+{
+        cleanup_diff struct diff d = DIFF_INIT;
+        cleanup_edit_report struct edit_report done = { 0 };
+        cleanup_buf struct buf request = { 0 };
+        bool all = option_count(o, "--all") > 0;
+        int r = diff_open(o, !all, "", &d, err);
+
+        if (r == 0)
+                r = make_request(&d, all, &request);
+        if (r < 0)
+                return r;
+        if (request.len)
+                r = edits_ask(&d.t, request.data, &done, err);
+        else
+                ui_say("Nothing to revert");
+        target_give_state(&d.t);
+        return r < 0 ? r : say(&done, option_count(o, "--json") > 0);
+}
+
+static int run(const struct options *o)
+{
+        struct errtext err = { "" };
+        bool all = option_count(o, "--all") > 0;
+        int r;
+
+        if ((argument_count(o) == 0) != all) {
+                ui_error(all ? "--all takes no paths" : "nothing to revert is named");
+                ui_hint("usage: fusepkg revert %s", command_revert.usage);
+                return EXIT_USAGE;
+        }
+        r = revert(o, &err);
+        if (r < 0)
+                ui_error("%s", err.text[0] ? err.text : errno_name(r, (char[128]){ 0 }));
+        return r == 0 ? EXIT_DONE : r == -ENOMEM ? EXIT_USAGE : EXIT_UNMET;
+}
+
+static const struct option_spec options[] = {
+        TARGET_OPTIONS,
+        { "--all", 0, NULL, "everything but what pip and uv installed or removed as a whole" },
+        { "--json", 0, NULL, "print {reverted, kept}" },
+        { NULL, 0, NULL, NULL },
+};
+
+const struct command command_revert = {
+        .name = "revert",
+        .usage = "[OPTIONS] PATH|PACKAGE...|--all",
+        .summary = "Bring back what was installed",
+        .help = "What is below a path is as fusepkg installed it: changed files, what was added, removed or moved.  The user's\n"
+                "bytes are kept in .fusepkg/kept/GENERATION/PATH.",
+        .options = options,
+        .max_arguments = SIZE_MAX,
+        .run = run,
+};
