@@ -5,6 +5,7 @@
  * worst a dead mount, which the next command detaches. */
 #include "fs/mount_place.h"
 #include "fs/mount_session.h"
+#include "fs/mount_write.h"
 #include "fs/owner.h"
 #include "fs/prime.h"
 #include "fs/vanish.h"
@@ -30,6 +31,7 @@ enum {
 struct arguments {
         const char *site;
         const char *state;
+        const char *write; /* not to be mounted, but written there */
         int ready_fd;
         bool foreground;
         bool allow_other;
@@ -37,7 +39,7 @@ struct arguments {
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] --site DIR --state DIR\n");
+        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] [--write DIR] --site DIR --state DIR\n");
         return 2;
 }
 
@@ -46,7 +48,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
         static const struct option options[] = {
                 { "foreground", no_argument, NULL, 'f' }, { "allow-other", no_argument, NULL, 'o' },
                 { "ready-fd", required_argument, NULL, 'r' }, { "site", required_argument, NULL, 's' },
-                { "state", required_argument, NULL, 't' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
+                { "state", required_argument, NULL, 't' }, { "version", no_argument, NULL, 'V' },
+                { "write", required_argument, NULL, 'w' }, { NULL, 0, NULL, 0 },
         };
         int c;
 
@@ -67,6 +70,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
                         break;
                 case 't':
                         ret->state = optarg;
+                        break;
+                case 'w':
+                        ret->write = optarg;
+                        ret->foreground = true;
                         break;
                 case 'V':
                         printf("fusepkg-mount %s, libfuse %s\n", FUSEPKG_VERSION, fuse_pkgversion());
@@ -331,18 +338,18 @@ int main(int argc, char **argv)
         if (r == 0)
                 r = open_folders(&a, &site_fd, &s.state_fd, &err);
         if (r == 0) {
-                log_open(&s.log, s.state_fd, a.foreground);
+                log_open(&s.log, s.state_fd, a.foreground && !a.write);
                 s.lock_fd = r = owner_lock(s.state_fd, &err);
         }
         if (r >= 0)
                 r = load(&s, site_fd, &err);
         if (r == 0)
-                r = serve(&s, &a, &err);
+                r = a.write ? mount_write(&s, a.write, &err) : serve(&s, &a, &err);
         if (r < 0) {
                 if (s.log.fd > 0)
                         log_line(&s.log, "not mounted: %s", err.text);
                 snprintf(line, sizeof(line), "error %s\n", *err.text ? err.text : strerror(-r));
-                if (a.ready_fd < 0 && !a.foreground)
+                if (a.ready_fd < 0 && (!a.foreground || a.write))
                         fprintf(stderr, "fusepkg-mount: %s\n", err.text);
                 say_ready(&a, line);
         }

@@ -3,6 +3,7 @@
 #include "store/files.h"
 #include "store/place.h"
 #include "store/wheel_name.h"
+#include "tools/bare_seen.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
 #include "tools/python_start.h"
@@ -203,7 +204,13 @@ int change_lock(struct change *c, struct errtext *err)
                 ui_warning("%s", why.text);
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
-        return r < 0 ? r : prepare_next(c, err);
+        r = r < 0 ? r : prepare_next(c, err);
+        if (r == 0)
+                r = bare_seen_adopt(c, err);
+        /* Else with the commit. */
+        if (r == 0 && c->line_count == 0)
+                bare_seen_warn(&c->t);
+        return r;
 }
 
 int change_note(struct change *c, char sign, const char *name, const char *version, struct errtext *err)
@@ -342,6 +349,7 @@ int change_commit(struct change *c, struct errtext *err)
                 r = commit_environment(c, err);
         if (r < 0)
                 return r;
+        bare_seen_warn(&c->t);
         r = outside_apply(&c->t, c->t.environment, c->pool, err);
         say_result(c, planned_ns, ui_now_ns() - c->started_ns);
         target_give_state(&c->t);
@@ -369,8 +377,10 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (mount) {
                 r = mount_start(&c->t, how, err);
                 target_give_state(&c->t);
-        } else if (c->committed && python_start_write(&c->t, err) < 0) {
-                ui_warning("%s", err->text);
+        } else if (c->committed) {
+                (void)bare_seen_update(&c->t);
+                if (python_start_write(&c->t, err) < 0)
+                        ui_warning("%s", err->text);
         }
         /* A Python was faster. */
         if (r == -EALREADY)

@@ -1,5 +1,6 @@
 #include "tools/command.h"
 
+#include "tools/bare_seen.h"
 #include "tools/mounts.h"
 #include "tools/outside.h"
 #include "tools/target.h"
@@ -81,6 +82,26 @@ static int refresh(struct target *t, const struct mount_info *info, const struct
         return EXIT_DONE;
 }
 
+/* What has appeared in the bare folder takes the place of what the environment has of the same name: a change like any other. */
+static int adopt(const struct options *o, struct errtext *err)
+{
+        cleanup_change struct change c = CHANGE_INIT;
+        struct outside_paths fresh = { 0 };
+        int r = change_open(o, &c, err);
+
+        if (r == 0)
+                r = bare_seen_new(&c.t, &fresh);
+        if (r == 0 && fresh.count) {
+                r = change_open_store(&c, err);
+                if (r == 0)
+                        r = change_lock(&c, err);
+                if (r == 0 && c.line_count)
+                        r = change_commit(&c, err);
+        }
+        outside_paths_release(&fresh);
+        return r;
+}
+
 static int run(const struct options *o)
 {
         const struct mount_options how = {
@@ -92,6 +113,9 @@ static int run(const struct options *o)
         struct errtext err = { "" };
         int r;
 
+        if (!option_count(o, "--no-wait") && adopt(o, &err) < 0 && *err.text)
+                ui_warning("%s", err.text);
+        err.text[0] = '\0';
         if (prepare(o, &t, &info, &err) < 0) {
                 ui_error("%s", err.text);
                 return EXIT_UNMET;

@@ -2,6 +2,7 @@
 
 #include "store/buf.h"
 #include "store/files.h"
+#include "tools/bare_seen.h"
 #include "tools/doctor_checks.h"
 #include "tools/python_start.h"
 #include "tools/ui.h"
@@ -217,7 +218,7 @@ static int start_behind(const struct target *t, const char *program, const struc
 }
 
 /* A read-only disk has no lock, and nobody who could be in the way. */
-static int lock_mounting(const struct target *t, int *ret, struct errtext *err)
+int mount_lock(const struct target *t, int *ret, struct errtext *err)
 {
         cleanup_close int fd = file_open_own(t->state_fd, MOUNTS_LOCK_FILE, O_RDWR | O_CREAT, 0644);
 
@@ -235,11 +236,14 @@ static int lock_mounting(const struct target *t, int *ret, struct errtext *err)
         return 0;
 }
 
-/* What Python's start needs is no reason not to mount. */
-static void write_start(const struct target *t)
+/* What concerns the bare folder, before it is covered; no reason not to mount. */
+static void leave_bare(const struct target *t)
 {
         struct errtext err;
+        int r = bare_seen_update(t);
 
+        if (r < 0)
+                ui_warning("cannot note what is in '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
         if (python_start_write(t, &err) < 0)
                 ui_warning("%s", err.text);
 }
@@ -249,13 +253,13 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
         cleanup_free char *program = NULL;
         cleanup_buf struct buf state = { 0 };
         cleanup_close int lock = -1;
-        int r = lock_mounting(t, &lock, err);
+        int r = mount_lock(t, &lock, err);
 
         if (r == 0)
                 r = check_allowed(t, o, err);
         if (r < 0)
                 return r;
-        write_start(t);
+        leave_bare(t);
         r = mount_program(&program);
         if (r < 0)
                 return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into "

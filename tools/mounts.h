@@ -28,10 +28,13 @@ struct mount_info {
 int mount_examine(const char *site, int state_fd, struct mount_info *ret);
 const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
 
-/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
- * until it is ready.  Whoever mounts holds `.fusepkg/mount-lock` meanwhile, as Python's start may do it without the venv's lock
- * (python_start.h), which is written here.  -EALREADY: it is mounted. */
+/* Keeps everybody from mounting until *RET is closed; *RET stays as it was on a read-only disk. */
 #define MOUNTS_LOCK_FILE "mount-lock"
+int mount_lock(const struct target *t, int *ret, struct errtext *err);
+
+/* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
+ * until it is ready.  It holds mount_lock meanwhile, as Python's start may do it without the venv's lock; fusepkg.pth, by
+ * which that comes (python_start.h), is written here.  -EALREADY: it is mounted. */
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */

@@ -6,7 +6,7 @@
 
 enum { OUTSIDE_LIST_MAX = 64 << 20 }; /* bytes */
 
-static void paths_release(struct outside_paths *p)
+void outside_paths_release(struct outside_paths *p)
 {
         for (size_t i = 0; i < p->count; i++)
                 free(p->paths[i]);
@@ -20,9 +20,9 @@ void outside_list_release(struct outside_list *l)
                 free(l->claims[i].name);
         free(l->claims);
         free(l->slots);
-        paths_release(&l->links);
-        paths_release(&l->dirs);
-        paths_release(&l->bare);
+        outside_paths_release(&l->links);
+        outside_paths_release(&l->dirs);
+        outside_paths_release(&l->bare);
         *l = (struct outside_list){ 0 };
 }
 

@@ -54,6 +54,7 @@ int outside_list_add_slot(struct outside_list *l, uint32_t slot);
 int outside_list_add_claim(struct outside_list *l, uint32_t slot, const char *name, uint64_t size,
                            const uint8_t sha256[SHA256_SIZE]);
 int outside_paths_add(struct outside_paths *p, const char *path);
+void outside_paths_release(struct outside_paths *p);
 bool outside_paths_have(const struct outside_paths *p, const char *path);
 
 static inline void cleanup_outside_list_(struct outside_list *l)

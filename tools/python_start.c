@@ -1,6 +1,7 @@
 #include "tools/python_start.h"
 
 #include "store/files.h"
+#include "tools/eject.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -161,6 +162,8 @@ int python_start_write(const struct target *t, struct errtext *err)
         cleanup_close int site = open_site(t);
         int r = site < 0 ? site : own_path(&program);
 
+        if (t->state_fd >= 0)
+                (void)unlinkat(t->state_fd, EJECT_FILE, 0);
         if (r == 0)
                 r = python_start_text(program.data, t->site_rel, &text);
         if (r == 0 && !is_there(site, &text))

@@ -12,7 +12,8 @@
 
 #include "tools/target.h"
 
-/* Writes the file, unless it is there as it should be.  Only while the bare folder can be seen. */
+/* Writes the file, unless it is there as it should be, and forgets an eject that was not finished (eject.h): the environment is used again.
+ * Only while the bare folder can be seen. */
 int python_start_write(const struct target *t, struct errtext *err);
 /* Removes it from the folder SITE_FD, a bare one. */
 int python_start_remove(int site_fd);

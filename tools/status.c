@@ -1,6 +1,7 @@
 #include "tools/command.h"
 
 #include "store/index.h"
+#include "tools/bare_seen.h"
 #include "tools/disk_use.h"
 #include "tools/json_out.h"
 #include "tools/mounts.h"
@@ -24,6 +25,7 @@ struct status {
         uint64_t files;
         uint64_t bytes_copied;
         uint64_t bytes_used;
+        struct outside_paths appeared; /* in the bare folder, while it was not mounted */
 };
 
 /* Those that are to be reported, one after the other. */
@@ -55,11 +57,20 @@ static json_t *json_count(bool known, uint64_t n)
         return known ? json_integer((json_int_t)n) : json_null();
 }
 
+static json_t *json_names(const struct outside_paths *p)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < p->count; i++)
+                json_array_append_new(list, json_out_string(p->paths[i]));
+        return list;
+}
+
 static json_t *status_json(const struct status *s)
 {
         bool live = s->mount.state == MOUNT_LIVE;
 
-        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I}",
+        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I, s:o}",
                          "venv", json_out_string(s->venv),
                          "site_packages", or_null(s->site),
                          "mounted", live,
@@ -71,7 +82,8 @@ static json_t *status_json(const struct status *s)
                          "packages", (json_int_t)s->packages,
                          "files", json_count(s->totals, s->files),
                          "bytes_copied", json_count(s->totals, s->bytes_copied),
-                         "bytes_used", (json_int_t)s->bytes_used);
+                         "bytes_used", (json_int_t)s->bytes_used,
+                         "appeared", json_names(&s->appeared));
 }
 
 static void print_status(const struct status *s)
@@ -97,6 +109,8 @@ static void print_status(const struct status *s)
         printf("; takes %s here\n", used);
         if (s->store)
                 printf("  store %s, generation %llu\n", s->store, (unsigned long long)s->generation);
+        for (size_t i = 0; i < s->appeared.count; i++)
+                printf("  appeared while it was not mounted: %s\n", s->appeared.paths[i]);
 }
 
 static int tell(struct report *report, const struct status *s)
@@ -174,10 +188,13 @@ static int tell_target(struct report *report, const struct target *t, struct err
                 s.packages = t->environment->slot_count;
                 s.totals = false;
                 measure(t, &s);
+                (void)bare_seen_new(t, &s.appeared);
         } else if (default_store_path(&default_path) == 0) {
                 s.store = default_path;
         }
-        return tell(report, &s) < 0 ? errtext_set(err, -ENOMEM, "cannot make the result: out of memory") : 0;
+        r = tell(report, &s);
+        outside_paths_release(&s.appeared);
+        return r < 0 ? errtext_set(err, -ENOMEM, "cannot make the result: out of memory") : 0;
 }
 
 /* --- all that use the store --- */

@@ -1,5 +1,6 @@
 #include "tools/command.h"
 
+#include "tools/bare_seen.h"
 #include "tools/mounts.h"
 #include "tools/outside.h"
 #include "tools/target.h"
@@ -68,6 +69,8 @@ static int unmount(const struct options *o, struct target *t, bool *ret_was, str
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
                                    errno_name(r, (char[128]){ 0 }));
         *ret_was = info.state == MOUNT_LIVE || info.state == MOUNT_DEAD;
+        if (t->environment)
+                bare_seen_warn(t);
         r = mount_stop(t, option_count(o, "--lazy") > 0, err);
         return r < 0 ? r : outside_bare_restore(t, err);
 }
