@@ -3,6 +3,7 @@
 #include "fs/image_pool.h"
 #include "store/files.h"
 #include "store/wheel_name.h"
+#include "tools/mounts.h"
 
 #include <fcntl.h>
 
@@ -17,6 +18,8 @@ void installed_release(struct installed *i)
                 free(i->list[k].dist_info);
         }
         free(i->list);
+        edit_dists_release(&i->dists);
+        edit_report_release(&i->report);
         view_free(i->view);
         base_free(i->base);
         image_pool_free(i->pool);
@@ -50,7 +53,14 @@ static int add(struct installed *i, const char *name, const char *version, const
 
 static int add_bare(const char *dist_info, const char *name, const char *version, void *user)
 {
-        return add(user, name, version, dist_info, NULL);
+        struct installed *i = user;
+
+        return edit_dists_is_removed_bare(&i->dists, dist_info) ? 0 : add(i, name, version, dist_info, NULL);
+}
+
+static int add_shown(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user)
+{
+        return add(user, name, version, dist_info, slot);
 }
 
 static int by_key(const void *a, const void *b)
@@ -58,24 +68,54 @@ static int by_key(const void *a, const void *b)
         return strcmp(((const struct distribution *)a)->key, ((const struct distribution *)b)->key);
 }
 
-int installed_load(const struct target *t, struct installed *ret, struct errtext *err)
+/* The report's distributions point at it. */
+static int ask(struct target *t, struct installed *i, struct errtext *err)
 {
-        struct installed i = INSTALLED_INIT;
+        int r = edits_ask_report(t, &i->report, err);
+
+        return r < 0 ? r : edit_dists_load(t, &i->report, &i->dists, err);
+}
+
+static int collect(struct target *t, struct installed *i)
+{
         const struct environment *e = t->environment;
         int r;
 
-        i.target = t;
-        r = target_each_bare(t, add_bare, &i);
+        if (i->shown)
+                return target_each_shown(t, add_shown, i);
+        r = target_each_bare(t, add_bare, i);
         for (size_t k = 0; r == 0 && e && k < e->slot_count; k++)
-                r = add(&i, e->slots[k].name, e->slots[k].version, NULL, &e->slots[k]);
+                if (!edit_dists_is_removed(&i->dists, &e->slots[k]))
+                        r = add(i, e->slots[k].name, e->slots[k].version, NULL, &e->slots[k]);
+        for (size_t k = 0; r == 0 && k < i->dists.added_count; k++)
+                r = add(i, i->dists.added[k].name, i->dists.added[k].version, i->dists.added[k].dist_info, NULL);
+        return r;
+}
+
+int installed_load(struct target *t, struct installed *ret, struct errtext *err)
+{
+        struct mount_info info = { .state = MOUNT_NONE };
+        int r = 0;
+
+        *ret = (struct installed)INSTALLED_INIT;
+        ret->target = t;
+        if (edits_ask_needed(t))
+                r = mount_examine(t->site, t->state_fd, &info);
+        ret->shown = info.state == MOUNT_LIVE;
+        if (r == 0 && !ret->shown && edits_ask_needed(t)) {
+                r = ask(t, ret, err);
+                if (r < 0)
+                        return r;
+        }
+        if (r == 0)
+                r = collect(t, ret);
         if (r < 0) {
-                installed_release(&i);
+                installed_release(ret);
                 return errtext_set(err, r, "cannot list the packages of '%s': %s", t->venv,
                                    errno_name(r, (char[128]){ 0 }));
         }
-        if (i.count)
-                qsort(i.list, i.count, sizeof *i.list, by_key);
-        *ret = i;
+        if (ret->count)
+                qsort(ret->list, ret->count, sizeof *ret->list, by_key);
         return 0;
 }
 
@@ -119,6 +159,22 @@ static int read_node(const struct view *v, const struct node *node, struct buf *
         return 0;
 }
 
+/* What the edits have at a path; 1: they say nothing of it. */
+static int read_edited(const struct installed *i, const char *path, struct buf *ret)
+{
+        const struct edit_change *c = edit_report_find(&i->report, path, CHANGE_MODIFIED);
+
+        if (!c)
+                c = edit_report_find(&i->report, path, CHANGE_ADDED);
+        if (c && c->data) {
+                cleanup_close int fd = edits_ask_open(i->target, c);
+                int r = fd < 0 ? fd : file_read_all(fd, DIST_FILE_MAX, ret);
+
+                return r < 0 ? r : buf_add(ret, "", 0);
+        }
+        return edit_report_find(&i->report, path, CHANGE_REMOVED) ? -ENOENT : 1;
+}
+
 static int read_slot(struct installed *i, struct distribution *d, const char *name, struct buf *ret,
                      struct errtext *err)
 {
@@ -135,6 +191,9 @@ static int read_slot(struct installed *i, struct distribution *d, const char *na
                 d->dist_info = strdup(image_meta(img)->dist_info);
         if (!d->dist_info || buf_printf(&path, "%s/%s", d->dist_info, name) < 0)
                 return errtext_set(err, -ENOMEM, "out of memory");
+        r = read_edited(i, path.data, ret);
+        if (r != 1)
+                return r;
         r = view_find(i->view, path.data, &node);
         return r < 0 ? r : read_node(i->view, &node, ret, err);
 }
@@ -161,7 +220,12 @@ static int read_bare(struct installed *i, const struct distribution *d, const ch
 
 int installed_read(struct installed *i, struct distribution *d, const char *name, struct buf *ret, struct errtext *err)
 {
-        return d->slot ? read_slot(i, d, name, ret, err) : read_bare(i, d, name, ret, err);
+        if (d->slot && !i->shown)
+                return read_slot(i, d, name, ret, err);
+        for (size_t k = 0; k < i->dists.added_count; k++)
+                if (strcmp(i->dists.added[k].dist_info, d->dist_info) == 0)
+                        return edit_dists_read(&i->dists, &i->dists.added[k], name, ret, err);
+        return read_bare(i, d, name, ret, err);
 }
 
 int installed_read_metadata(struct installed *i, struct distribution *d, struct buf *ret, struct errtext *err)

@@ -1,8 +1,10 @@
-/* installed.h: the distributions that a venv shows: those that fusepkg installed and the visible ones of the base. */
+/* installed.h: the distributions that a venv shows: those that fusepkg installed, the visible ones of the base, and what pip and uv made of them
+ * through the mount: what a live mount shows is the truth; without one the edits are asked about. */
 #ifndef FUSEPKG_INSTALLED_H
 #define FUSEPKG_INSTALLED_H
 
 #include "store/buf.h"
+#include "tools/edit_dists.h"
 #include "tools/target.h"
 
 struct distribution {
@@ -10,13 +12,16 @@ struct distribution {
         char *key;               /* normalised */
         char *version;
         char *dist_info;         /* folder in site-packages; NULL for a slot until installed_read() looks it up */
-        const struct slot *slot; /* NULL: of the base; belongs to the target's environment */
+        const struct slot *slot; /* NULL: of the base, or the edits'; belongs to the target's environment */
 };
 
 struct installed {
         const struct target *target;
         struct distribution *list; /* by key */
         size_t count;
+        bool shown;                /* a live mount shows the edits, too: all is read there */
+        struct edit_report report; /* not mounted: they were asked about */
+        struct edit_dists dists;
 
         /* Opened by installed_read(). */
         struct store *store;
@@ -28,8 +33,8 @@ struct installed {
 
 #define INSTALLED_INIT { .site_fd = -1 }
 
-/* T must outlive RET. */
-int installed_load(const struct target *t, struct installed *ret, struct errtext *err);
+/* T must outlive RET; its lock is taken when the edits are to be asked about. */
+int installed_load(struct target *t, struct installed *ret, struct errtext *err);
 void installed_release(struct installed *i);
 /* By name, normalised or not; NULL. */
 struct distribution *installed_find(const struct installed *i, const char *name);

@@ -80,5 +80,9 @@ int target_base(const struct target *t, struct base **ret, struct errtext *err);
  * version. */
 int target_each_bare(const struct target *t,
                      int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
+/* What a live mount shows, edits and all: SLOT is NULL for what is not ours. */
+int target_each_shown(const struct target *t,
+                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user),
+                      void *user);
 
 #endif

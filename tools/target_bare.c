@@ -92,7 +92,7 @@ static bool is_ours(const struct target *t, const char *folder)
         return environment_find(t->environment, name) != NULL;
 }
 
-static int collect(const struct target *t, DIR *dir, struct bare_name **ret)
+static int collect(const struct target *t, DIR *dir, bool all, struct bare_name **ret)
 {
         const struct dirent *d;
 
@@ -103,7 +103,7 @@ static int collect(const struct target *t, DIR *dir, struct bare_name **ret)
                         continue;
                 if (!ends_with(d->d_name, ".dist-info") && !ends_with(d->d_name, ".egg-info"))
                         continue;
-                if (is_hidden(t, d->d_name) || is_ours(t, d->d_name))
+                if (!all && (is_hidden(t, d->d_name) || is_ours(t, d->d_name)))
                         continue;
                 n = calloc(1, sizeof(*n));
                 if (n)
@@ -133,7 +133,7 @@ int target_each_bare(const struct target *t,
                         close(copy);
                 return r;
         }
-        r = collect(t, dir, &names);
+        r = collect(t, dir, false, &names);
         closedir(dir);
         while (names) {
                 struct bare_name *n = names;
@@ -143,6 +143,55 @@ int target_each_bare(const struct target *t,
                         r = name_bare(site_fd, n->dist_info, &name, &version);
                 if (r == 0 && !(t->environment && environment_find(t->environment, name)))
                         r = fn(n->dist_info, name, version, user);
+                names = n->next;
+                free(n->dist_info);
+                free(n);
+        }
+        return r;
+}
+
+/* The inode number of what a live mount shows is the node's id, which says whose it is (fs/view.h). */
+static const struct slot *slot_of(const struct target *t, int site_fd, const char *dist_info)
+{
+        static const char *const files[] = { "/METADATA", "/PKG-INFO", "" };
+        struct stat st;
+
+        for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+                char path[300];
+
+                snprintf(path, sizeof(path), "%.255s%s", dist_info, files[i]);
+                if (fstatat(site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                for (size_t k = 0; t->environment && k < t->environment->slot_count; k++)
+                        if (t->environment->slots[k].number == (uint64_t)st.st_ino >> 32)
+                                return &t->environment->slots[k];
+                return NULL;
+        }
+        return NULL;
+}
+
+int target_each_shown(const struct target *t,
+                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user),
+                      void *user)
+{
+        cleanup_close int site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = site_fd < 0 ? NULL : dir_stream(site_fd, ".");
+        struct bare_name *names = NULL;
+        int r = dir ? 0 : -errno;
+
+        if (r == 0)
+                r = collect(t, dir, true, &names);
+        if (dir)
+                closedir(dir);
+        while (names) {
+                struct bare_name *n = names;
+                const struct slot *slot = r == 0 ? slot_of(t, site_fd, n->dist_info) : NULL;
+                cleanup_free char *name = NULL, *version = NULL;
+
+                if (r == 0 && slot)
+                        r = fn(n->dist_info, slot->name, slot->version, slot, user);
+                else if (r == 0 && (r = name_bare(site_fd, n->dist_info, &name, &version)) == 0)
+                        r = fn(n->dist_info, name, version, NULL, user);
                 names = n->next;
                 free(n->dist_info);
                 free(n);
