@@ -1,7 +1,7 @@
 /* generate.h: what is made from the table of commands when fusepkg is built: the man page, and what shells complete.
  *
- * Each function appends a whole file (generate_man: a part of one) to RET and returns 0 or -ENOMEM.  They read the table
- * and nothing else, so that a command or an option that is added there is everywhere. */
+ * Each function appends a whole file (generate_man: a part of one) to RET and returns 0 or -ENOMEM.  They read the
+ * table and nothing else, so that a command or an option that is added there is everywhere. */
 #ifndef FUSEPKG_GENERATE_H
 #define FUSEPKG_GENERATE_H
 

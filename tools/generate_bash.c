@@ -203,8 +203,8 @@ static int add_incomplete(struct buf *ret, const struct command *const *table)
 
                 if (len == 0 || !generate_is_first_of_group(table, table[i]))
                         continue;
-                r = buf_printf(ret, "        %.*s)\n                options=--help\n                argument='", (int)len,
-                               table[i]->name);
+                r = buf_printf(ret, "        %.*s)\n                options=--help\n                argument='",
+                               (int)len, table[i]->name);
                 if (r == 0)
                         r = add_command_names(ret, table, table[i]);
                 if (r == 0)

@@ -95,14 +95,16 @@ static int add_command(struct buf *ret, const struct command *c)
         r = add_condition(ret, c);
         if (r < 0)
                 return r;
-        return buf_add_str(ret, kind == VALUE_FILE ? " -F\n" : " -a '(__fish_complete_directories (commandline -ct))'\n");
+        return buf_add_str(ret, kind == VALUE_FILE ? " -F\n"
+                                                   : " -a '(__fish_complete_directories (commandline -ct))'\n");
 }
 
 /* One word that may come after WHERE, which is "" where no command is yet. */
-static int add_name(struct buf *ret, const char *where, size_t where_len, const char *name, size_t len, const char *help)
+static int add_name(struct buf *ret, const char *where, size_t where_len, const char *name, size_t len,
+                    const char *help)
 {
-        int r = buf_printf(ret, "complete -c fusepkg -n '__fusepkg_is \"%.*s\"' -a %.*s -d ", (int)where_len, where, (int)len,
-                           name);
+        int r = buf_printf(ret, "complete -c fusepkg -n '__fusepkg_is \"%.*s\"' -a %.*s -d ", (int)where_len, where,
+                           (int)len, name);
 
         if (r == 0)
                 r = add_quoted(ret, help);

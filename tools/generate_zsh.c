@@ -77,8 +77,8 @@ static int add_option(struct buf *ret, const struct option_spec *s)
         int r;
 
         if (s->letter)
-                r = buf_printf(ret, " \\\n                        '*'{-%c%s,%s%s}'[", s->letter, s->argument ? "+" : "", s->name,
-                               glued);
+                r = buf_printf(ret, " \\\n                        '*'{-%c%s,%s%s}'[", s->letter, s->argument ? "+" : "",
+                               s->name, glued);
         else
                 r = buf_printf(ret, " \\\n                        '*%s%s[", s->name, glued);
         if (r == 0)
@@ -150,7 +150,7 @@ static int add_description(struct buf *ret, const char *name, size_t len, const 
 static int add_first_words(struct buf *ret, const struct command *const *table)
 {
         int r = buf_add_str(ret, "        if ((i == CURRENT)) && [[ $words[i] == -* ]]; then\n"
-                                 "                _arguments -s -S '(-V --version)'{-V,--version}'[print the version]'");
+                                 "                _arguments -s -S '*'{-V,--version}'[print the version]'");
 
         if (r == 0)
                 r = add_options(ret, command_global_options);
@@ -168,7 +168,8 @@ static int add_first_words(struct buf *ret, const struct command *const *table)
                 else if (generate_is_first_of_group(table, table[i]))
                         r = buf_printf(ret, "                        '%.*s:More commands'\n", (int)len, table[i]->name);
         }
-        return r < 0 ? r : buf_add_str(ret, "                )\n                _describe -t commands command commands\n"
+        return r < 0 ? r : buf_add_str(ret, "                )\n"
+                                            "                _describe -t commands command commands\n"
                                             "                return\n        fi\n"
                                             "        command=$words[i]\n        commands=()\n"
                                             "        case $command in\n");

@@ -60,7 +60,7 @@ mount -t fusepkg /root/.venv /root/.venv/lib/python3.*/site-packages
 apt-get remove -qq --yes fusepkg >/dev/null
 ! command -v fusepkg
 /root/.venv/bin/python -c 'import demo; demo.main()'
-apt-get purge -qq --yes fusepkg >/dev/null
+dpkg --purge fusepkg
 /root/.venv/bin/python -c 'import demo; demo.main()'
 umount /root/.venv/lib/python3.*/site-packages
 ls /root/.local/share/fusepkg/store /root/.venv/.fusepkg/environment
