@@ -1,6 +1,8 @@
 #include "fs/prefetch.h"
 #include "fs/server.h"
 
+#include <time.h>
+
 static struct prefetch_recent *recent_of(struct prefetch *p, uint64_t id)
 {
         return &p->recent[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (PREFETCH_RECENT - 1)];
@@ -90,9 +92,19 @@ void *prefetch_thread(void *arg)
         for (;;) {
                 uint64_t id;
 
+                const struct timespec pause = { 0, PREFETCH_PAUSE_MS * 1000000L };
+                bool waited = false;
+
                 pthread_mutex_lock(&p->lock);
-                while (p->count == 0)
+                while (p->count == 0) {
                         pthread_cond_wait(&p->cond, &p->lock);
+                        waited = true;
+                }
+                if (waited) {
+                        pthread_mutex_unlock(&p->lock);
+                        nanosleep(&pause, NULL);
+                        pthread_mutex_lock(&p->lock);
+                }
                 id = p->queue[0];
                 memmove(p->queue, p->queue + 1, --p->count * sizeof(p->queue[0]));
                 pthread_mutex_unlock(&p->lock);

@@ -28,6 +28,7 @@ enum {
         PREFETCH_MAX = 64 << 20,    /* bytes of a file: a larger one is more than an import wants */
         PREFETCH_PIECE = 128 << 10, /* bytes stored at once */
         PREFETCH_ELF_READ = 64 << 10, /* the kernel reads no more ahead for a loader that wants the header */
+        PREFETCH_PAUSE_MS = 20,     /* before the first: who reads a header to write to the file does so by then */
         PREFETCH_QUEUE = 256,
         PREFETCH_RECENT = 1024,     /* files whose reads are watched; a power of two */
 };

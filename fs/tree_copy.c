@@ -140,6 +140,8 @@ int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file *
                 pthread_mutex_unlock(&t->copy_lock);
                 return r < 0 ? r : 0;
         }
+        /* Now as well as at the end: whoever gives the old bytes to the kernel meanwhile takes them back. */
+        atomic_fetch_add(tree_copied_at(t, id), 1);
         c.view = ref->view;
         c.size = (uint64_t)n.st.st_size < limit ? (uint64_t)n.st.st_size : limit;
         c.whole = c.size == (uint64_t)n.st.st_size;
