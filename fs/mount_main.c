@@ -3,6 +3,7 @@
  * Order: both folders are opened, then the lock is taken, then the environment, its store and the base are loaded, and only then anything is
  * mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with the process) and at
  * worst a dead mount, which the next command detaches. */
+#include "fs/edits_report.h"
 #include "fs/mount_place.h"
 #include "fs/mount_session.h"
 #include "fs/mount_write.h"
@@ -35,18 +36,20 @@ struct arguments {
         int ready_fd;
         bool foreground;
         bool allow_other;
+        bool edits; /* do what the request for the edits says, and end */
 };
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] [--write DIR] --site DIR --state DIR\n");
+        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] [--write DIR] --site DIR --state DIR\n"
+                        "       fusepkg-mount --edits --site DIR --state DIR\n");
         return 2;
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
 {
         static const struct option options[] = {
-                { "foreground", no_argument, NULL, 'f' }, { "allow-other", no_argument, NULL, 'o' },
+                { "foreground", no_argument, NULL, 'f' }, { "edits", no_argument, NULL, 'e' }, { "allow-other", no_argument, NULL, 'o' },
                 { "ready-fd", required_argument, NULL, 'r' }, { "site", required_argument, NULL, 's' },
                 { "state", required_argument, NULL, 't' }, { "version", no_argument, NULL, 'V' },
                 { "write", required_argument, NULL, 'w' }, { NULL, 0, NULL, 0 },
@@ -58,6 +61,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
                 switch (c) {
                 case 'f':
                         ret->foreground = true;
+                        break;
+                case 'e':
+                        ret->edits = true;
                         break;
                 case 'o':
                         ret->allow_other = true;
@@ -95,7 +101,7 @@ static int leave_starter(const struct arguments *a)
                 return -errno;
         if (a->ready_fd > 2)
                 fcntl(a->ready_fd, F_SETFD, FD_CLOEXEC);
-        if (!a->foreground) {
+        if (!a->foreground && !a->edits) {
                 pid = fork();
                 if (pid < 0)
                         return -errno;
@@ -158,6 +164,19 @@ static int open_edits(struct server *s, const struct environment *e, struct errt
         return 0;
 }
 
+static int view_above_cuts(struct server *s, const struct environment *e, struct view **ret, struct errtext *err)
+{
+        struct view_cut *cuts = NULL;
+        size_t n = 0;
+        int r = tree_cuts(s->edits, &cuts, &n);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot read the edits");
+        r = view_new_cut(e, s->pool, s->base, s->state_fd, NULL, cuts, n, ret, err);
+        tree_cuts_free(cuts, n);
+        return r;
+}
+
 static int load_view(struct server *s, const struct environment *e, int site_fd, struct view **ret, struct errtext *err)
 {
         int r = store_open(e->store_path, STORE_READ, &s->store, err), numbers;
@@ -173,31 +192,46 @@ static int load_view(struct server *s, const struct environment *e, int site_fd,
         }
         numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
         r = base_new(site_fd, numbers < 0 ? -1 : numbers, &s->base, err);
-        return r < 0 ? r : view_new(e, s->pool, s->base, s->state_fd, NULL, ret, err);
+        return r < 0 ? r : view_above_cuts(s, e, ret, err);
+}
+
+/* Rows of another generation are carried over before anything is dropped. */
+static int settle_edits(struct server *s, struct errtext *err)
+{
+        struct errtext note = { "" };
+        size_t lost = 0, kept = 0;
+        int r = tree_settle(s->tree, s->pool, s->base, &kept, &note, err);
+
+        if (*note.text)
+                log_line(&s->log, "the edits are of a generation that cannot be read: %s", note.text);
+        if (kept)
+                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept", kept);
+        if (r < 0)
+                return r;
+        r = tree_sweep(s->tree, &lost);
+        if (r < 0)
+                errtext_set(err, r, "cannot clear '.fusepkg/" EDIT_DATA_DIR "'");
+        if (lost)
+                log_line(&s->log, "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk", lost);
+        return r;
 }
 
 static int load(struct server *s, int site_fd, struct errtext *err)
 {
         struct environment *e = NULL;
         struct view *v = NULL;
-        size_t lost = 0;
         int r = environment_load(s->state_fd, &e, err);
 
+        if (r == 0)
+                r = open_edits(s, e, err);
         if (r == 0)
                 r = load_view(s, e, site_fd, &v, err);
         else
                 close(site_fd);
         if (r == 0)
-                r = open_edits(s, e, err);
-        if (r == 0)
                 r = tree_new(v, s->edits, s->edit_data, &s->tree);
-        if (r == 0) {
-                r = tree_sweep(s->tree, &lost);
-                if (r < 0)
-                        errtext_set(err, r, "cannot clear '.fusepkg/" EDIT_DATA_DIR "'");
-        }
-        if (lost)
-                log_line(&s->log, "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk", lost);
+        if (r == 0)
+                r = settle_edits(s, err);
         if (r == 0)
                 atomic_store(&s->announced, e->generation);
         environment_free(e);
@@ -281,6 +315,18 @@ static int block_signals(void)
         return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* edits_report.h; without mounting. */
+static int serve_edits_alone(struct server *s, struct errtext *err)
+{
+        struct tree_changes changes = { 0 };
+        int r = edits_serve_request(s->tree, s->state_fd, &changes, err);
+
+        tree_changes_release(&changes);
+        edits_close(s->edits);
+        close(s->lock_fd);
+        return r;
+}
+
 static int serve(struct server *s, struct arguments *a, struct errtext *err)
 {
         cleanup_close int signal_fd = block_signals();
@@ -344,7 +390,7 @@ int main(int argc, char **argv)
         if (r >= 0)
                 r = load(&s, site_fd, &err);
         if (r == 0)
-                r = a.write ? mount_write(&s, a.write, &err) : serve(&s, &a, &err);
+                r = a.write ? mount_write(&s, a.write, &err) : a.edits ? serve_edits_alone(&s, &err) : serve(&s, &a, &err);
         if (r < 0) {
                 if (s.log.fd > 0)
                         log_line(&s.log, "not mounted: %s", err.text);

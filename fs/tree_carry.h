@@ -18,6 +18,7 @@ struct carry_dir {
         bool busy;
         bool gone;           /* removed, with all rows in it */
         bool own;            /* the view has it no more: a directory of the edits from now on, at NAME of PARENT */
+        bool home;           /* the view has it again where a row named it */
         uint64_t parent;
         char *name;
         uint32_t horizon;

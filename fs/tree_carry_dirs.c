@@ -188,8 +188,9 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
                 d->below = moved ? d->id : 0;
                 return 0;
         }
-        if (S_ISDIR(there.st.st_mode) && !moved) {
+        if (S_ISDIR(there.st.st_mode) && (!moved || there.id == d->id)) {
                 d->below = there.id;
+                d->home = there.id == d->id;
                 return 0;
         }
         /* Something newer has the name. */
@@ -197,14 +198,25 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         return moved ? lose_moved(c, d) : 0;
 }
 
-/* The horizon of a row that names the directory OWN from now on: what the view has there, or brings later, is newer. */
-static uint32_t own_horizon(const struct carry *c, const struct carry_dir *up, const char *name)
+/* The horizon of a row that names a directory from now on which the view no longer has.  A whiteout may be there, from before the
+ * directory came: what that hid stays hidden.  Else what the view has there is to be seen through it. */
+static int own_horizon(struct carry *c, const struct carry_dir *up, const char *name, struct node *there, bool *is_there, uint32_t *ret)
 {
-        uint32_t horizon;
+        struct edit_entry row;
+        uint32_t newest = 0;
+        int r = edits_entry_get(c->t->edits, up->id, name, strlen(name), &row);
 
-        if (up->below && view_cut_horizon(c->next, up->below, name, strlen(name), &horizon) == 0)
-                return horizon;
-        return view_horizon(c->old);
+        if (r == 0) {
+                *ret = row.horizon;
+                *is_there = *is_there && carry_is_newer(c, there->id, row.horizon);
+                return 0;
+        }
+        if (r != -ENOENT)
+                return r;
+        *ret = view_horizon(c->old);
+        if (*is_there && view_newest(c->next, there->id, &newest) == 0 && newest <= *ret)
+                *ret = newest ? newest - 1 : 0;
+        return 0;
 }
 
 /* A directory where the view has it. */
@@ -214,6 +226,7 @@ static int home_fate(struct carry *c, struct carry_dir *d)
         struct carry_dir *up;
         struct node there;
         uint64_t dir, shown;
+        bool is_there;
         mode_t type;
         int r = tree_place(c->t, d->id, &dir, &name);
 
@@ -234,16 +247,17 @@ static int home_fate(struct carry *c, struct carry_dir *d)
                 d->below = d->id;
                 return 0;
         }
-        if (!d->needed || (r == 0 && !S_ISDIR(there.st.st_mode)))
-                return 0;
+        is_there = r == 0;
+        r = own_horizon(c, up, name.data, &there, &is_there, &d->horizon);
+        if (r < 0 || !d->needed || (is_there && !S_ISDIR(there.st.st_mode)))
+                return r;
         d->name = strdup(name.data);
         if (!d->name)
                 return -ENOMEM;
         d->gone = false;
         d->own = true;
         d->parent = dir;
-        d->below = r == 0 ? there.id : 0;
-        d->horizon = own_horizon(c, up, name.data);
+        d->below = is_there ? there.id : 0;
         return 0;
 }
 

@@ -8,16 +8,18 @@ static int count_name(const struct edit_entry *n, void *user)
         return 0;
 }
 
-/* Is it shown where the view has it? */
+/* Is it shown where the view has it?  The row of a directory that was removed may be gone, so the whole path is looked at. */
 static int is_at_home(struct tree *t, uint64_t id, bool *ret)
 {
-        cleanup_buf struct buf name = { 0 };
-        uint64_t dir, shown;
+        cleanup_buf struct buf name = { 0 }, path = { 0 };
+        uint64_t dir, shown = 0;
         mode_t type;
         int r = edits_is_new(id) ? -ENOENT : view_place(tree_current(t), id, &dir, &name);
 
         if (r == 0)
                 r = tree_resolve(t, tree_above_locked(t, dir), name.data, name.len, &shown, &type);
+        if (r == 0 && shown == id)
+                r = tree_path_locked(t, tree_above_locked(t, dir), &path);
         *ret = r == 0 && shown == id;
         return r == -ENOENT ? 0 : r;
 }
@@ -83,7 +85,7 @@ static int apply_file(struct carry *c, struct edit_node *n)
         return r < 0 ? r : carry_changed(c, n->id, NULL);
 }
 
-/* Names that were seen through a directory, and may be others now. */
+/* Names that were seen through a directory, and may be others now; not those that a row stands for. */
 struct seen_through {
         struct carry *c;
         uint64_t dir;
@@ -93,8 +95,14 @@ static int add_name(const struct view_dirent *d, void *user)
 {
         struct seen_through *s = user;
         cleanup_free char *name = strndup(d->name.data, d->name.len);
+        struct edit_entry row;
+        struct node there;
+        int r = name ? edits_entry_get(s->c->t->edits, s->dir, name, d->name.len, &row) : -ENOMEM;
 
-        return name ? carry_changed(s->c, s->dir, name) : -ENOMEM;
+        if (r == 0 && (tree_lookup_below(&s->c->after, s->dir, name, d->name.len, &there) < 0 ||
+                       tree_row_hides(&s->c->after, &row, there.id, there.st.st_mode)))
+                return 0;
+        return r < 0 && r != -ENOENT ? r : carry_changed(s->c, s->dir, name);
 }
 
 /* How many more directories the rows show than the view has. */
@@ -159,29 +167,40 @@ static int apply_dir(const struct edit_node *from, void *user)
         return r < 0 ? r : tell_of_names(c, d);
 }
 
-static int apply_other(const struct edit_node *from, void *user)
+static int apply_other(const struct edit_node *n, void *user)
+{
+        struct edit_node copy = *n;
+
+        return n->links && !S_ISDIR(n->mode) ? apply_file(user, &copy) : 0;
+}
+
+/* A node that was hidden or removed, and what hid it is gone: the view's again, as it was. */
+static int return_home(const struct edit_node *n, void *user)
 {
         struct carry *c = user;
-        struct edit_node n = *from;
         bool home;
         int r;
 
-        if (n.links)
-                return S_ISDIR(n.mode) ? 0 : apply_file(c, &n);
-        if (edits_is_new(n.id))
+        if (n->links || edits_is_new(n->id))
                 return 0;
-        /* It was hidden or removed, and what hid it is gone: the view's again, as it was. */
-        r = is_at_home(&c->after, n.id, &home);
+        r = is_at_home(&c->after, n->id, &home);
         if (r < 0 || !home)
                 return r;
-        r = carry_changed(c, n.id, NULL);
-        return r < 0 ? r : forget(c, n.id);
+        r = carry_changed(c, n->id, NULL);
+        return r < 0 ? r : forget(c, n->id);
 }
 
 int carry_apply_nodes(struct carry *c)
 {
         int r = edits_nodes(c->t->edits, apply_dir, c);
+        size_t before;
 
+        /* What is in a directory is at home only once that is; ids are in no order of that kind. */
+        do {
+                before = c->forgotten_count;
+                if (r == 0)
+                        r = edits_nodes(c->t->edits, return_home, c);
+        } while (r == 0 && c->forgotten_count > before);
         return r < 0 ? r : edits_nodes(c->t->edits, apply_other, c);
 }
 

@@ -192,6 +192,17 @@ static int apply_file(struct carry *c, struct carry_dir *d, struct carry_entry *
         return r < 0 ? r : drop_row(c, d, e);
 }
 
+/* The name shows the same directory without the row: nobody is told, and only what the row keeps apart is left of it. */
+static int come_home(struct carry *c, const struct carry_dir *d, const struct carry_entry *e)
+{
+        size_t len = strlen(e->name);
+        const struct edit_entry row = { d->id, 0, { e->name, len }, 0, 0, e->horizon };
+
+        if (view_is_cut(c->next, d->below, e->name, len))
+                return edits_entry_put(c->t->edits, &row);
+        return edits_entry_drop(c->t->edits, d->id, e->name, len);
+}
+
 static int apply_entry(struct carry *c, struct carry_entry *e)
 {
         struct carry_dir *d, *sub;
@@ -209,6 +220,8 @@ static int apply_entry(struct carry *c, struct carry_entry *e)
         if (!S_ISDIR(e->type))
                 return apply_file(c, d, e);
         r = carry_dir(c, e->id, &sub);
+        if (r == 0 && sub->home)
+                return come_home(c, d, e);
         return r < 0 || !sub->gone ? r : drop_row(c, d, e);
 }
 

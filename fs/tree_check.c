@@ -117,8 +117,8 @@ static int count_name(const struct edit_entry *n, void *user)
 /* Is it shown where the view has it? */
 static int is_at_home(struct check *c, uint64_t id, bool *ret)
 {
-        cleanup_buf struct buf name = { 0 };
-        uint64_t dir, shown;
+        cleanup_buf struct buf name = { 0 }, path = { 0 };
+        uint64_t dir, shown = 0;
         mode_t type;
         int r;
 
@@ -132,6 +132,9 @@ static int is_at_home(struct check *c, uint64_t id, bool *ret)
         r = view_place(tree_current(c->tree), id, &dir, &name);
         if (r == 0)
                 r = tree_resolve(c->tree, tree_above_locked(c->tree, dir), name.data, name.len, &shown, &type);
+        /* A directory above it may have been removed, and its row be gone. */
+        if (r == 0 && shown == id)
+                r = tree_path_locked(c->tree, tree_above_locked(c->tree, dir), &path);
         *ret = r == 0 && shown == id;
         return r == -ENOENT ? 0 : r;
 }

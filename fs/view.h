@@ -97,9 +97,9 @@ int view_open(const struct view *v, uint64_t id);
 bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir);
 
 /* Where the view shows a node: its directory and its name there, appended.  -ENOENT: nowhere (hidden by another, or of a slot that left, or
- * a directory that a cut took away), or it is the root. */
+ * a directory that a cut took away), or it is the root.  Whether that directory is shown itself is not asked: it may have been moved. */
 int view_place(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
-/* The path of a node, appended; as above. */
+/* The path of a node, appended; -ENOENT also where a directory above it is not shown. */
 int view_path(const struct view *v, uint64_t id, struct buf *ret);
 /* The highest slot that provides a node: of a file its own, of a directory its latest provider; 0: the base, or the view itself.
  * -ENOENT: no such node. */

@@ -96,25 +96,20 @@ static int origin_of(const struct view *v, uint64_t id, struct origin *ret)
         return id & ID_GENERATED ? generated_origin(v, id, ret) : entry_origin(v, id, ret);
 }
 
-/* Up to the first merged directory, which is shown or was cut off: in either case it has what its entries say. */
 int view_place(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name)
 {
-        struct origin o, up = { .dir = id };
-        const struct merged_dir *above = NULL;
+        const struct merged_dir *above;
+        struct origin o;
         struct node n;
         int r = origin_of(v, id, &o);
 
         if (r == 0 && view_is_base(id) && !view_merged(v, id))
                 r = view_getattr(v, id, &n); /* it may be hidden, or gone */
-        for (uint64_t at = id; r == 0 && !above; at = up.dir) {
-                const struct merged_entry *m;
+        above = r == 0 && id != NODE_DATA ? view_merged(v, o.dir) : NULL;
+        if (above) {
+                const struct merged_entry *m = merged_find(above, o.name.data, o.name.len);
 
-                r = origin_of(v, at, &up);
-                above = r == 0 ? view_merged(v, up.dir) : NULL;
-                if (!above || at == NODE_DATA)
-                        continue;
-                m = merged_find(above, up.name.data, up.name.len);
-                r = m && m->id == at ? 0 : -ENOENT;
+                r = m && m->id == id ? 0 : -ENOENT;
         }
         if (r == 0)
                 r = buf_add(ret_name, o.name.data, o.name.len);
