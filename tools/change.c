@@ -56,6 +56,7 @@ void change_release(struct change *c)
                 free(c->lines[i].version);
         }
         free(c->lines);
+        change_edits_release(&c->edits);
         environment_free(c->next);
         image_pool_free(c->pool);
         index_close(c->index);
@@ -190,7 +191,7 @@ int change_lock(struct change *c, struct errtext *err)
         int r;
 
         c->made_state = c->t.state_fd < 0;
-        r = target_lock(&c->t, err);
+        r = c->t.lock_fd >= 0 ? 0 : target_lock(&c->t, err);
         c->started_ns = ui_now_ns();
         if (r == 0)
                 r = target_check_store(&c->t, c->store, err);
@@ -205,6 +206,8 @@ int change_lock(struct change *c, struct errtext *err)
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
         r = r < 0 ? r : prepare_next(c, err);
+        if (r == 0)
+                r = change_edits_load(c, err);
         if (r == 0)
                 r = bare_seen_adopt(c, err);
         /* Else with the commit. */
@@ -241,14 +244,19 @@ struct hiding {
 static int hide_one(const char *dist_info, const char *name, const char *version, void *user)
 {
         struct hiding *h = user;
+        const struct edit_dists *d = &h->change->edits.dists;
         int r;
 
+        /* What the edits brought is not hidden, but removed; what they removed is gone already, and must stay so. */
+        for (size_t i = 0; i < d->added_count; i++)
+                if (strcmp(d->added[i].dist_info, dist_info) == 0)
+                        return 0;
         if (!name_equal(name, h->name))
                 return 0;
         r = outside_bare_note(&h->change->t, dist_info, h->err);
         if (r == 0 && environment_hide(h->change->next, dist_info) < 0)
                 r = errtext_set(h->err, -ENOMEM, "out of memory");
-        if (r == 0)
+        if (r == 0 && !edit_dists_is_removed_bare(d, dist_info))
                 r = change_note(h->change, '-', name, version, h->err);
         h->hidden++;
         return r;
@@ -257,7 +265,11 @@ static int hide_one(const char *dist_info, const char *name, const char *version
 int change_hide(struct change *c, const char *name, size_t *ret_hidden, struct errtext *err)
 {
         struct hiding h = { .change = c, .name = name, .err = err };
-        int r;
+        size_t removed;
+        int r = change_edits_remove(c, name, &removed, err);
+
+        if (r < 0)
+                return r;
 
         errtext_set(err, 0, "cannot read '%s'", c->t.site);
         r = target_each_bare(&c->t, hide_one, &h);
@@ -346,6 +358,8 @@ int change_commit(struct change *c, struct errtext *err)
         if (r == 0)
                 r = lease_failed(c, lease_put(c, c->next), err);
         if (r == 0)
+                r = change_edits_apply(c, err);
+        if (r == 0)
                 r = commit_environment(c, err);
         if (r < 0)
                 return r;
@@ -386,5 +400,8 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (r == -EALREADY)
                 return mount_reload(&c->t, err);
         settle(c);
+        /* A mount that has been started has done it. */
+        if (r == 0 && !mount && c->committed)
+                r = change_edits_carry(c, err);
         return r;
 }

@@ -8,6 +8,7 @@
 
 #include "fs/image_pool.h"
 #include "store/index.h"
+#include "tools/change_edits.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 
@@ -23,6 +24,7 @@ struct change {
         struct index *index;
         struct image_pool *pool;
         struct environment *next;  /* a copy of the environment, or a new one; from change_lock to change_commit */
+        struct change_edits edits; /* what pip and uv did: change_edits.h */
         struct change_line *lines;
         size_t line_count;
         bool made_state;           /* .fusepkg is new: removed again when nothing comes of it */

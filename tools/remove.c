@@ -3,6 +3,7 @@
 
 #include "tools/add_select.h"
 #include "tools/change.h"
+#include "tools/installed.h"
 #include "tools/interpreter.h"
 #include "tools/requirements.h"
 #include "tools/ui.h"
@@ -64,45 +65,24 @@ static int collect_names(const struct options *o, const struct target *t, struct
         return r < 0 ? r : read_requirements(o, t, n, err);
 }
 
-/* Is anything of that name visible?  Without the lock and without a store: what is not there needs neither. */
-struct looking {
-        const char *name;
-        bool found;
-};
-
-static int look(const char *dist_info, const char *name, const char *version, void *user)
-{
-        struct looking *l = user;
-
-        (void)dist_info;
-        (void)version;
-        l->found = l->found || name_equal(name, l->name);
-        return 0;
-}
-
-static bool is_installed(const struct target *t, const char *name)
-{
-        struct looking l = { .name = name };
-
-        if (t->environment && environment_find(t->environment, name))
-                return true;
-        return target_each_bare(t, look, &l) == 0 && l.found;
-}
-
 /* Drops, with a warning, the names of what is not there. */
-static void skip_absent(const struct target *t, struct names *n)
+static int skip_absent(struct target *t, struct names *n, struct errtext *err)
 {
+        cleanup_installed struct installed there = INSTALLED_INIT;
         size_t kept = 0;
+        int r = installed_load(t, &there, err);
 
-        for (size_t i = 0; i < n->count; i++) {
-                if (is_installed(t, n->list[i])) {
+        for (size_t i = 0; r == 0 && i < n->count; i++) {
+                if (installed_find(&there, n->list[i])) {
                         n->list[kept++] = n->list[i];
                         continue;
                 }
                 ui_warning("Skipping %s as it is not installed", n->list[i]);
                 free(n->list[i]);
         }
-        n->count = kept;
+        if (r == 0)
+                n->count = kept;
+        return r;
 }
 
 static int remove_name(struct change *c, const char *name, bool *ret_hidden, struct errtext *err)
@@ -163,8 +143,9 @@ static int run(const struct options *o)
         r = change_open(o, &c, &err);
         if (r == 0)
                 r = collect_names(o, &c.t, &names, &err);
+        if (r == 0)
+                r = skip_absent(&c.t, &names, &err);
         if (r == 0) {
-                skip_absent(&c.t, &names);
                 if (names.count)
                         r = remove_names(&c, &names, &hidden, &err);
                 else

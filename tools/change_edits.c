@@ -1,0 +1,211 @@
+#include "tools/change_edits.h"
+
+#include "store/files.h"
+#include "store/wheel_name.h"
+#include "tools/change.h"
+#include "tools/ui.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+int change_edits_load(struct change *c, struct errtext *err)
+{
+        struct change_edits *e = &c->edits;
+        int r;
+
+        if (!edits_ask_needed(&c->t))
+                return 0;
+        r = edits_ask(&c->t, "report\n", &e->report, err);
+        if (r == 0)
+                r = edit_dists_load(&c->t, &e->report, &e->dists, err);
+        for (size_t i = 0; r == 0 && i < e->dists.removed_count; i++)
+                if (e->dists.removed[i].slot)
+                        r = environment_remove_slot(c->next, e->dists.removed[i].slot->number);
+        return r < 0 && !err->text[0] ? errtext_set(err, r, "cannot take what pip has removed from the list: %s", strerror(-r)) : r;
+}
+
+void change_edits_release(struct change_edits *e)
+{
+        for (size_t i = 0; i < e->outside.count; i++)
+                free(e->outside.list[i]);
+        free(e->outside.list);
+        buf_release(&e->request);
+        edit_dists_release(&e->dists);
+        edit_report_release(&e->report);
+        *e = (struct change_edits){ 0 };
+}
+
+/* Collecting --------------------------------------------------------------------------------------------------- */
+
+static int add_word(struct edit_words *w, const char *text, size_t len)
+{
+        char **more = reallocarray(w->list, w->count + 1, sizeof(*more));
+
+        if (!more)
+                return -ENOMEM;
+        w->list = more;
+        more[w->count] = strndup(text, len);
+        return more[w->count] ? (w->count++, 0) : -ENOMEM;
+}
+
+/* The folders that a path lies in, which may become empty. */
+static int add_folders(struct edit_words *folders, const char *path)
+{
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                int r = add_word(folders, path, (size_t)(slash - path));
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Bytecode of "pkg/a.py": "pkg/__pycache__/a.*.pyc", as far as Python wrote it here. */
+static int add_bytecode(struct change_edits *e, const char *path, struct edit_words *folders)
+{
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        size_t len = strlen(name);
+        cleanup_buf struct buf start = { 0 };
+        int r;
+
+        if (len < 3 || strcmp(name + len - 3, ".py") != 0)
+                return 0;
+        r = buf_printf(&start, "%.*s__pycache__/%.*s.", (int)(name - path), path, (int)(len - 3), name);
+        for (size_t i = 0; r == 0 && i < e->report.change_count; i++) {
+                const struct edit_change *c = &e->report.changes[i];
+
+                if (c->kind != CHANGE_ADDED || c->type != 'f' || strncmp(c->path, start.data, start.len) != 0)
+                        continue;
+                r = edits_ask_add(&e->request, "remove", c->path);
+                if (r == 0)
+                        r = add_folders(folders, c->path);
+        }
+        return r;
+}
+
+static int by_bytes_down(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)b, *(char *const *)a);
+}
+
+/* What is below a folder comes before it. */
+static int request_folders(struct change_edits *e, struct edit_words *folders)
+{
+        int r = 0;
+
+        if (folders->count)
+                qsort(folders->list, folders->count, sizeof(*folders->list), by_bytes_down);
+        for (size_t i = 0; r == 0 && i < folders->count; i++)
+                if (i == 0 || strcmp(folders->list[i], folders->list[i - 1]) != 0)
+                        r = edits_ask_add(&e->request, "remove", folders->list[i]);
+        return r;
+}
+
+static int take_row(struct change *c, const char *row, struct edit_words *folders)
+{
+        size_t site = strlen(c->t.site_rel);
+        cleanup_buf struct buf path = { 0 };
+        int r = edit_dists_resolve(&c->t, row, &path);
+
+        if (r == -EPERM) {
+                ui_warning("'%s' is not in the environment: it stays", row);
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        if (!edit_path_is_within(path.data, c->t.site_rel))
+                return add_word(&c->edits.outside, path.data, path.len);
+        if (path.len == site)
+                return 0;
+        r = edits_ask_add(&c->edits.request, "remove", path.data + site + 1);
+        if (r == 0)
+                r = add_folders(folders, path.data + site + 1);
+        return r < 0 ? r : add_bytecode(&c->edits, path.data + site + 1, folders);
+}
+
+static int remove_dist(struct change *c, const struct edit_dist *dist, struct errtext *err)
+{
+        cleanup_buf struct buf text = { 0 };
+        struct edit_words folders = { 0 };
+        struct record record = { 0 };
+        int r = edit_dists_read(&c->edits.dists, dist, "RECORD", &text, err);
+
+        if (r == -ENOENT)
+                return errtext_set(err, r, "cannot uninstall %s: its RECORD is not found at %s/%s/RECORD", dist->name, c->t.site,
+                                   dist->dist_info);
+        if (r == 0)
+                r = record_parse(text.data, text.len, &record, err);
+        if (r < 0)
+                return r;
+        r = change_note(c, '-', dist->name, dist->version, err);
+        for (size_t i = 0; r == 0 && i < record.count; i++)
+                r = take_row(c, record.rows[i].path, &folders);
+        if (r == 0)
+                r = request_folders(&c->edits, &folders);
+        for (size_t i = 0; i < folders.count; i++)
+                free(folders.list[i]);
+        free(folders.list);
+        record_release(&record);
+        return r < 0 && !err->text[0] ? errtext_set(err, r, "out of memory") : r;
+}
+
+int change_edits_remove(struct change *c, const char *name, size_t *ret_count, struct errtext *err)
+{
+        const struct edit_dists *d = &c->edits.dists;
+        size_t n = 0;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < d->added_count; i++) {
+                if (!name_equal(d->added[i].name, name))
+                        continue;
+                n++;
+                r = remove_dist(c, &d->added[i], err);
+        }
+        *ret_count = n;
+        return r;
+}
+
+/* Doing -------------------------------------------------------------------------------------------------------- */
+
+/* What no package may have: the interpreter, the scripts that activate, anything beside them that is not in a folder. */
+static bool is_fixed(const char *path)
+{
+        static const char *const words[] = { "bin/python", "bin/pypy", "bin/activate", "bin/Activate", ENVIRONMENT_DIR "/" };
+
+        for (size_t i = 0; i < ARRAY_LEN(words); i++)
+                if (strncmp(path, words[i], strlen(words[i])) == 0)
+                        return true;
+        return !strchr(path, '/');
+}
+
+static void remove_outside(struct change *c, const char *path)
+{
+        const char *name = strrchr(path, '/') + 1;
+        cleanup_free char *folder = strndup(path, (size_t)(name - path));
+        cleanup_close int fd = folder ? file_open_beneath(c->t.venv_fd, folder, O_PATH | O_DIRECTORY, 0) : -1;
+
+        if (fd >= 0 && unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+                ui_warning("cannot remove '%s/%s': %s", c->t.venv, path, strerror(errno));
+        /* A symlink of ours on the way leads into the data folder. */
+        if (fd == -ELOOP)
+                ui_warning("'%s/%s' stays: it lies behind a symlink", c->t.venv, path);
+}
+
+int change_edits_apply(struct change *c, struct errtext *err)
+{
+        cleanup_edit_report struct edit_report ignored = { 0 };
+        struct change_edits *e = &c->edits;
+        int r = e->request.len ? edits_ask(&c->t, e->request.data, &ignored, err) : 0;
+
+        for (size_t i = 0; r == 0 && i < e->outside.count; i++)
+                if (!is_fixed(e->outside.list[i]))
+                        remove_outside(c, e->outside.list[i]);
+        return r;
+}
+
+int change_edits_carry(struct change *c, struct errtext *err)
+{
+        cleanup_edit_report struct edit_report ignored = { 0 };
+
+        return edits_ask_needed(&c->t) ? edits_ask(&c->t, "", &ignored, err) : 0;
+}
