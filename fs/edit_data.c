@@ -231,6 +231,9 @@ int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret)
                         return 0;
                 }
                 fd = file_open_own(d->fd, name, O_RDWR, 0);
+                /* Of a venv that cannot be written: to be read. */
+                if (fd == -EROFS || fd == -EACCES)
+                        fd = file_open_own(d->fd, name, O_RDONLY, 0);
                 /* Anything but a plain file of one name was not made here. */
                 if (fd == -ENOENT || fd == -EPERM || fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
                         return -EIO;

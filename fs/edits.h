@@ -41,6 +41,14 @@ struct edits;
 /* Opens or makes DIRFD/edits.db, DIRFD being the .fusepkg folder.  ENVIRONMENT is the environment's id: a database of another one is an error. */
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 void edits_close(struct edits *e); /* NULL is fine; checkpoints */
+/* For a venv that cannot be written: a copy of its database in a temporary folder, which goes with the process.  -ENOENT: it has none. */
+int edits_open_copy(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
+
+/* On a full disk even a removal takes space, in the WAL.  So some is reserved (`.fusepkg/edits.reserve`): a removal that finds the disk full has it given up,
+ * and is tried again; it is made again when something was freed. */
+#define EDITS_RESERVE_FILE "edits.reserve"
+void edits_reserve_make(struct edits *e);
+bool edits_reserve_give(struct edits *e); /* false: there was none */
 
 static inline bool edits_is_new(uint64_t id)
 {

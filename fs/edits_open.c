@@ -1,6 +1,7 @@
 /* edits_open.c: opening the database of the edits, its statements, transactions and durability. */
 #include "fs/edits_private.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,6 +58,17 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_DONE_PUT] = "REPLACE INTO done(cell, connection, request, result, id) VALUES(?1,?2,?3,?4,?5)",
 };
 
+/* SQLite says "disk I/O error" for a quota, and the errno that it keeps may be of a later call: what does writing say? */
+static int probe(struct edits *e)
+{
+        static const char zeros[64 << 10];
+        cleanup_close int fd = openat(e->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+        if (fd >= 0 && write(fd, zeros, sizeof(zeros)) >= 0 && fsync(fd) == 0)
+                return -EIO;
+        return errno == ENOSPC || errno == EDQUOT || errno == EROFS ? -errno : -EIO;
+}
+
 int edits_errno(struct edits *e, int code)
 {
         int saved = sqlite3_system_errno(e->db);
@@ -80,7 +92,7 @@ int edits_errno(struct edits *e, int code)
                 return -EBUSY;
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
-                return saved == ENOSPC || saved == EDQUOT || saved == EROFS || saved == EACCES ? -saved : -EIO;
+                return saved == ENOSPC || saved == EDQUOT || saved == EROFS || saved == EACCES ? -saved : probe(e);
         default:
                 return -EIO;
         }
@@ -256,10 +268,18 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
 
         if (!e)
                 return errtext_set(err, -ENOMEM, "out of memory");
+        e->dirfd = dirfd;
         /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of the file. */
         if (readlinkat(dirfd, EDITS_FILE, path, sizeof(path)) >= 0) {
                 free(e);
                 return errtext_set(err, -ELOOP, "'.fusepkg/" EDITS_FILE "' is a symbolic link");
+        }
+        /* SQLite would open it for reading alone, and then fail in its own words. */
+        if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0 ||
+            (faccessat(dirfd, EDITS_FILE, W_OK, AT_EACCESS) < 0 && errno != ENOENT)) {
+                r = -errno;
+                free(e);
+                return errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
         }
         snprintf(path, sizeof(path), "/proc/self/fd/%d/" EDITS_FILE, dirfd);
         code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -281,6 +301,7 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 edits_close(e);
                 return r;
         }
+        edits_reserve_make(e);
         e->changed = true; /* by who had it before, and did not sync it */
         e->empty = find_any(e, EDITS_NODE_ANY) == 0 && find_any(e, EDITS_ENTRY_ANY) == 0;
         *ret = e;

@@ -43,6 +43,8 @@ struct edits {
         bool empty;           /* no rows, for sure */
         bool in_transaction;
         bool changed;         /* since edits_sync */
+        int dirfd;            /* .fusepkg, borrowed */
+        bool reserved;        /* space, for removals on a full disk */
 };
 
 /* The statement, reset and ready to be bound; NULL when it cannot be prepared. */

@@ -151,10 +151,17 @@ static int open_edits(struct server *s, const struct environment *e, struct errt
 {
         int r = edits_open(s->state_fd, e->id, &s->edits, err);
 
+        if (r == -EROFS || r == -EACCES) {
+                s->read_only = true;
+                r = edits_open_copy(s->state_fd, e->id, &s->edits, err);
+                if (r == -ENOENT)
+                        r = -EROFS;
+        }
         if (r == 0)
                 r = edit_data_open(s->state_fd, &s->edit_data, err);
         if (r == 0)
                 return 0;
+        s->read_only = true;
         edits_close(s->edits);
         s->edits = NULL;
         if (r != -EROFS && r != -EACCES && r != -ENOSPC && r != -EDQUOT)

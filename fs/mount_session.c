@@ -47,7 +47,7 @@ static int session_new(struct server *s, bool allow_other)
         char *argv[] = { program, flag, options, NULL };
         struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
-        if (!s->edits)
+        if (s->read_only)
                 memcpy(options, "ro", 2);
         if (!allow_other)
                 *strrchr(options, ',') = '\0';

@@ -48,8 +48,14 @@ int owner_lock(int state_fd, struct errtext *err)
 {
         cleanup_close int fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT, 0644);
         char host[256] = "", boot[64], text[512], why[128];
+        bool read_only = fd == -EROFS || fd == -EACCES;
         int n, r;
 
+        /* A venv that cannot be written is locked all the same, by the file if there is one; who it is cannot be said. */
+        if (read_only)
+                fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDONLY, 0);
+        if (read_only && fd == -ENOENT)
+                fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return errtext_set(err, fd, "cannot open .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(fd, why));
         r = take(fd);
@@ -57,6 +63,8 @@ int owner_lock(int state_fd, struct errtext *err)
                 return busy(fd, err);
         if (r < 0)
                 return errtext_set(err, r, "cannot lock .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(r, why));
+        if (read_only)
+                return steal_fd(&fd);
         gethostname(host, sizeof(host) - 1);
         read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
         n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n", host, boot, (int)getpid(),

@@ -37,7 +37,8 @@ struct server {
         int done_fd; /* an eventfd: a worker found the mount gone */
 
         struct tree *tree;
-        struct edits *edits;         /* NULL, as the next: the venv cannot be written */
+        struct edits *edits;         /* NULL, as the next: there are none, and can be none */
+        bool read_only;              /* the venv cannot be written */
         struct edit_data *edit_data;
 
         struct server_cell *cells;   /* of the workers, as the next: server_work.h */

@@ -65,9 +65,12 @@ int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct 
         int r;
 
         pthread_mutex_lock(&t->lock);
-        r = tree_begin(t, NULL, &done);
-        if (r == 0)
-                r = tree_end(t, NULL, set(t, id, a, &n), 0);
+        do {
+                r = tree_begin(t, NULL, &done);
+                if (r == 0)
+                        r = tree_end(t, NULL, set(t, id, a, &n), 0);
+                /* Truncating by O_TRUNC sets the times, too, and makes room. */
+        } while ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits));
         if (r == 0)
                 r = tree_stat(t, &n, true, ret);
         pthread_mutex_unlock(&t->lock);

@@ -156,6 +156,17 @@ ssize_t tree_write(struct tree *t, uint64_t id, const void *data, size_t len, ui
         return n;
 }
 
+/* On a file system that copies on write a truncation takes space before it gives some back. */
+static bool give_reserve(struct tree *t)
+{
+        bool given;
+
+        pthread_mutex_lock(&t->lock);
+        given = edits_reserve_give(t->edits);
+        pthread_mutex_unlock(&t->lock);
+        return given;
+}
+
 int tree_truncate(struct tree *t, uint64_t id, uint64_t size)
 {
         struct edit_file *f;
@@ -166,7 +177,9 @@ int tree_truncate(struct tree *t, uint64_t id, uint64_t size)
         r = bytes_own(t, id, size, &f);
         if (r < 0)
                 return r;
-        r = ftruncate(edit_file_fd(f), (off_t)size) < 0 ? -errno : 0;
+        do
+                r = ftruncate(edit_file_fd(f), (off_t)size) < 0 ? -errno : 0;
+        while ((r == -ENOSPC || r == -EDQUOT) && give_reserve(t));
         edit_file_put(t->data, f);
         return r;
 }

@@ -52,12 +52,17 @@ static int remove_name(struct tree *t, uint64_t dir, const char *name, bool dire
 
 static int remove_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, bool directory)
 {
-        struct edit_done done;
-        int r = tree_begin(t, c, &done);
+        for (;;) {
+                struct edit_done done;
+                int r = tree_begin(t, c, &done);
 
-        if (r == 1)
-                return done.result;
-        return r < 0 ? r : tree_end(t, c, remove_name(t, dir, name, directory), 0);
+                if (r == 1)
+                        return done.result;
+                if (r == 0)
+                        r = tree_end(t, c, remove_name(t, dir, name, directory), 0);
+                if ((r != -ENOSPC && r != -EDQUOT) || !edits_reserve_give(t->edits))
+                        return r;
+        }
 }
 
 int tree_unlink(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name)
@@ -123,11 +128,15 @@ int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
         pthread_mutex_lock(&t->lock);
         if (r == 0)
                 r = drop_rows(t, ids, n, files);
+        if ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits))
+                r = drop_rows(t, ids, n, files);
         for (size_t i = 0; i < n && r == 0; i++) {
                 id_set_remove(&t->removed, ids[i]);
                 if (files[i])
                         edit_file_remove(t->data, ids[i]);
         }
+        if (r == 0)
+                edits_reserve_make(t->edits);
         pthread_mutex_unlock(&t->lock);
         return r;
 }
