@@ -5,6 +5,7 @@
 #include "tools/outside.h"
 #include "tools/ui.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 /* Scripts and symlinks as the environment has them: after a umount those of bare distributions are there. */
@@ -38,19 +39,25 @@ static int swap(struct target *t, struct eject_result *ret, struct errtext *err)
         return r;
 }
 
+static int say_ordinary(const struct target *t, struct errtext *err)
+{
+        return errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s': it is an ordinary venv", t->venv);
+}
+
 static int prepare(const struct options *o, struct target *t, int *ret_lock, struct errtext *err)
 {
         int r = target_open(o, t, err);
 
         if (r == 0 && t->state_fd < 0)
-                r = errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s': it is an ordinary venv", t->venv);
+                r = say_ordinary(t, err);
         if (r == 0)
                 r = target_lock(t, err);
-        if (r == 0)
-                r = mount_lock(t, ret_lock, err);
-        if (r == 0 && !t->environment && !eject_is_swapped(t))
-                r = errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s': it is an ordinary venv", t->venv);
-        return r;
+        if (r == 0 && !t->environment && !eject_is_swapped(t)) {
+                /* Of a run that was killed at its very end an empty folder is left. */
+                (void)unlinkat(t->venv_fd, ENVIRONMENT_DIR, AT_REMOVEDIR);
+                r = say_ordinary(t, err);
+        }
+        return r < 0 ? r : mount_lock(t, ret_lock, err);
 }
 
 static void say(const struct target *t, const struct eject_result *result, const struct buf *kept)
