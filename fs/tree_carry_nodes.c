@@ -190,10 +190,57 @@ static int return_home(const struct edit_node *n, void *user)
         return r < 0 ? r : forget(c, n->id);
 }
 
+/* A moved directory whose old place is seen again, since what hid that place for a while took the whiteout with it: it has one name. */
+static int hide_home(struct carry *c, const struct carry_entry *e)
+{
+        cleanup_buf struct buf name = { 0 };
+        struct carry_dir *d;
+        uint32_t newest;
+        uint64_t dir;
+        bool home;
+        int r = carry_dir(c, e->id, &d);
+
+        if (r < 0 || d->gone || d->home || d->below != e->id)
+                return r;
+        r = is_at_home(&c->after, e->id, &home);
+        if (r < 0 || !home)
+                return r;
+        r = view_place(c->next, e->id, &dir, &name);
+        if (r == 0)
+                r = view_newest(c->next, e->id, &newest);
+        if (r < 0)
+                return r;
+        dir = tree_above_locked(c->t, dir);
+
+        const struct edit_entry row = { dir, 0, { name.data, name.len }, 0, 0, newest };
+        struct edit_node n;
+        bool stored;
+
+        r = tree_node(&c->after, dir, &n, &stored);
+        if (r == 0 && !stored)
+                r = edits_node_put(c->t->edits, &n);
+        if (r == 0)
+                r = edits_entry_put(c->t->edits, &row);
+        if (r == 0)
+                r = carry_dir(c, dir, &d);
+        if (r < 0)
+                return r;
+        if (!stored)
+                d->below = d->was_below = n.below;
+        d->touched = true;
+        return carry_changed(c, dir, name.data);
+}
+
 int carry_apply_nodes(struct carry *c)
 {
-        int r = edits_nodes(c->t->edits, apply_dir, c);
         size_t before;
+        int r = 0;
+
+        for (size_t i = 0; i < c->entry_count && r == 0; i++)
+                if (!c->entries[i].dropped && S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
+                        r = hide_home(c, &c->entries[i]);
+        if (r == 0)
+                r = edits_nodes(c->t->edits, apply_dir, c);
 
         /* What is in a directory is at home only once that is; ids are in no order of that kind. */
         do {

@@ -1,8 +1,8 @@
 /* view_cut.c: names from which the edits took a directory away (view.h).
  *
  * A cut has an effect only once a slot above its horizon brings something to the name: until then a row of the edits hides what is there, and
- * the view of one generation is the same with and without the cuts that were made in it.  Where the slots up to the horizon have a file at
- * the name, no directory was taken away, and nothing is cut. */
+ * the view of one generation is the same with and without the cuts that were made in it.  Where the slots up to the horizon have files
+ * alone at the name, no directory was taken away, and nothing is cut. */
 #include "fs/view_private.h"
 
 static int compare_cuts(const void *x, const void *y)
@@ -74,12 +74,13 @@ size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct 
                        struct cut_side *ret_upper)
 {
         struct view_cut *cut = find_cut(v, d->id, c[0].name);
+        bool folder = false;
         size_t below = 0;
 
         *ret_upper = (struct cut_side){ false, d->first, d->last };
-        while (cut && below < n && claim_slot(v, &c[below]) <= cut->horizon)
-                below++;
-        if (!cut || below == n || (below && !S_ISDIR(c[below - 1].type)))
+        for (; cut && below < n && claim_slot(v, &c[below]) <= cut->horizon; below++)
+                folder = folder || S_ISDIR(c[below].type);
+        if (!cut || below == n || (below && !folder))
                 return 0;
         *ret_lower = (struct cut_side){ true, d->first, cut->horizon };
         *ret_upper = (struct cut_side){ false, cut->horizon < d->first ? d->first : cut->horizon + 1, d->last };

@@ -260,7 +260,7 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
         r = resolve(v, d, c, n, path, &res);
         if (r < 0)
                 return r;
-        if (res.file) {
+        if (res.file && !side.cut) {
                 entry.type = res.file->type;
                 entry.name = res.file->name;
                 entry.slot = res.file->order ? res.file->order - 1 : UINT32_MAX;

@@ -288,7 +288,9 @@ static void check_dir(struct model *m, const struct view *v, uint64_t id, const 
                 snprintf(below, sizeof(below), "%s%s%s", path, *path ? "/" : "", names[i]);
                 low = cut && cut->horizon >= first ? last_of(m, below, first, cut->horizon < last ? cut->horizon : last) : -1;
                 high = cut && cut->horizon < last ? last_of(m, below, cut->horizon + 1 > first ? cut->horizon + 1 : first, last) : -1;
-                if (low >= 0 && high >= 0 && kind(m, (unsigned)low, below) == 'd') {
+                for (; low >= (int)first && kind(m, (unsigned)low, below) != 'd'; low--)
+                        ;
+                if (low >= (int)first && high >= 0) {
                         uint64_t old = dir_id(m, below, first, cut->horizon);
 
                         assert_true(view_is_cut(v, id, names[i], 1));
