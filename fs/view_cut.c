@@ -80,11 +80,11 @@ size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct 
         *ret_upper = (struct cut_side){ false, d->first, d->last };
         for (; cut && below < n && claim_slot(v, &c[below]) <= cut->horizon; below++)
                 folder = folder || S_ISDIR(c[below].type);
-        if (!cut || below == n || (below && !folder))
+        if (!cut || below == n)
                 return 0;
-        *ret_lower = (struct cut_side){ true, d->first, cut->horizon };
+        *ret_lower = (struct cut_side){ folder, d->first, cut->horizon };
         *ret_upper = (struct cut_side){ false, cut->horizon < d->first ? d->first : cut->horizon + 1, d->last };
-        cut->acts = below > 0;
+        cut->acts = folder;
         return below;
 }
 

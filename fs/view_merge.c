@@ -287,7 +287,7 @@ static int merge_name(struct view *v, struct merged_dir *d, const struct claim *
         size_t cut = view_cut_claims(v, d, c, n, &lower, &upper);
         int r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
 
-        if (r == 0 && cut)
+        if (r == 0 && cut && lower.cut)
                 r = merge_side(v, d, c, cut, path.data, lower);
         return r < 0 ? r : merge_side(v, d, c + cut, n - cut, path.data, upper);
 }

@@ -158,8 +158,8 @@ int view_claims(const struct view *v, struct merged_dir *d, struct claims *ret);
 /* How many of them, from FIRST on, are to one name. */
 size_t view_claims_of_name(const struct claims *c, size_t first);
 
-/* A name's claims below and above a cut; view_cut.c.  Returns how many are of the directory that was taken away (0: there is no cut, or it has no effect),
- * and which slots each side may be made of. */
+/* A name's claims below and above a cut; view_cut.c.  Returns how many are below it (of a directory that was taken away, if RET_LOWER->cut; 0: there is
+ * no cut, or it has no effect), and which slots each side may be made of. */
 struct cut_side {
         bool cut;
         uint32_t first;
