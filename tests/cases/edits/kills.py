@@ -1,0 +1,32 @@
+"""Ending a mount's processes without a warning."""
+import os
+import signal
+import time
+from pathlib import Path
+
+from support import guard
+
+
+def is_running(pid):
+    """Also when its first thread has ended, and others have not yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def kill(pids):
+    """Returns when they have ended: before, the mount is not dead yet."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    while any(is_running(pid) for pid in pids):
+        time.sleep(0.002)
+
+
+def kill_mount(venv):
+    """All processes that serve this mount."""
+    wanted = str(venv.site)
+    pids = [pid for pid, command in guard.processes(venv.account.mark) if "fusepkg-mount" in command.split()[0] and wanted in command]
+    kill(pids)
+    return pids

@@ -1,0 +1,175 @@
+"""kill -9 of the mount's processes at random moments: what was answered is there, what was not is there whole or not at all."""
+import os
+import random
+import shutil
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import kills
+import writer
+from support.twin import scan
+
+FILES = {f"pkg/{folder}f{n}.py": f"n = {n}\n" * (n * 20) for folder in ("", "sub/", "sub/deep/") for n in range(4)}
+ROUND_SECONDS = 0.5  # a kill comes somewhere within
+
+
+def seeded():
+    seed = int(os.environ.get("FUSEPKG_TEST_SEED", time.time_ns() % 1_000_000))
+    print("FUSEPKG_TEST_SEED =", seed)
+    return random.Random(seed)
+
+
+def visible(site):
+    """What is seen but the times of folders; and mtime of files that were given one."""
+    found, wrong = scan(site, (".fusepkg",))
+    assert not wrong, wrong
+    return {path: seen.visible() for path, seen in found.items()}
+
+
+def is_between(before, found, after):
+    """FOUND is AFTER; or, of a write that the kill has cut short, as long as AFTER is up to somewhere, and BEFORE from there on."""
+    if found == after:
+        return True
+    if not (before and found and after) or not all(isinstance(x["content"], bytes) for x in (before, found, after)):
+        return False
+    old, now, new = before["content"], found["content"], after["content"]
+    cut = len(os.path.commonprefix([now, new]))
+    return now[cut:] == old[cut:] and {**found, "size": 0, "content": b""} == {**after, "size": 0, "content": b""}
+
+
+class Follower:
+    """A plain copy to which the same changes are made."""
+
+    def __init__(self, site, plain, seed):
+        subprocess.run(["cp", "-a", site, plain], check=True)  # hard links stay such
+        (plain / ".fusepkg").unlink()
+        self.plain, self.writer = plain, writer.Writer(plain, seed)
+
+    def follow(self, count):
+        while self.writer.count < count:
+            self.writer.step()
+
+
+def run_round(account, venv, plain, chance):
+    """A program makes changes until the kill; the last of them may have been done without having been answered."""
+    seed = chance.randrange(1 << 30)
+    follower = Follower(venv.site, plain, seed)
+    log = plain.parent / "log"
+    log.write_text("")
+    process = account.start([account.tools / "bin/python", writer.__file__, venv.site, seed, log], stdin=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+    time.sleep(0.1 + chance.random() * ROUND_SECONDS)
+    assert kills.kill_mount(venv), "there was no mount to kill"
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, err.decode()
+    venv.fusepkg("mount", "-q")
+    follower.follow(int(log.read_text().split("\n")[0] or 0))
+    found = visible(venv.site)
+    before = visible(plain)
+    if found != before:
+        follower.follow(follower.writer.count + 1)
+        after = visible(plain)
+        wrong = [p for p in sorted(found.keys() | after.keys()) if not is_between(before.get(p), found.get(p), after.get(p))]
+        assert not wrong, [(p, before.get(p), found.get(p), after.get(p)) for p in wrong[:5]]
+    shutil.rmtree(plain)
+    return follower.writer.count
+
+
+def run_rounds(account, venv, make_wheel, plain, rounds):
+    chance = seeded()
+    venv.fusepkg("add", "-q", make_wheel("pkg", files={**FILES, "pkg/lib.so": b"L" * 400_000}))
+    done = sum(run_round(account, venv, plain, chance) for _ in range(rounds))
+    assert done > 10 * rounds, "the program hardly did anything"
+    check_rows(venv)
+
+
+def check_rows(venv):
+    """fusepkg's own check of what it keeps."""
+    venv.fusepkg("umount", "-q")
+    venv.fusepkg("mount", "-q")
+
+
+def test_what_was_answered_is_there_after_a_kill(root, new_venv, places, make_wheel):
+    run_rounds(root, new_venv(root), make_wheel, places.get("ext4") / "plain", 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs"])
+def test_what_was_answered_is_there_after_fifty_kills(root, new_venv, places, make_wheel, kind):
+    run_rounds(root, new_venv(root, on=kind), make_wheel, places.get("ext4") / "plain", 50)
+
+
+# pip in a loop.
+
+PIP_LOOP = """
+import subprocess, sys
+pip, python, wheels = sys.argv[1], sys.argv[2], sys.argv[3:]
+n = 0
+while True:
+    n += 1
+    one = [pip, '-I', '-m', 'pip', '--python', python]
+    done = subprocess.run([*one, 'install', '-qq', '--no-deps', '--force-reinstall', wheels[n % len(wheels)]])
+    if done.returncode:
+        break
+    if n % 3 == 0 and subprocess.run([*one, 'uninstall', '-qq', '-y', 'loop']).returncode:
+        break
+"""
+
+
+def wheel_files(wheels):
+    """{path: the bytes that any of the WHEELS has there}"""
+    found = {}
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for info in archive.infolist():
+                found.setdefault(info.filename, set()).add(archive.read(info))
+    return found
+
+
+def check_pips_state(site, files):
+    """All can be read, and each file of the package is what a wheel has, or the beginning of it: pip writes as it unpacks."""
+    found, wrong = scan(site, (".fusepkg",))
+    assert not wrong, wrong
+    for path, seen in found.items():
+        if path in files and not path.endswith("/RECORD"):
+            assert any(whole.startswith(seen.content) for whole in files[path]), f"{path}: not what a wheel has: {seen.content[:60]}"
+
+
+def pip_round(account, venv, wheels, files, chance):
+    process = account.start(["/usr/bin/python3", "-c", PIP_LOOP, account.tools / "bin/python", venv.python, *wheels],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.5 + 3 * chance.random())
+    assert kills.kill_mount(venv), "there was no mount to kill"
+    process.wait(120)
+    venv.fusepkg("mount", "-q")
+    check_pips_state(venv.site, files)
+    last = chance.choice(wheels)
+    account.pip("--python", venv.python, "install", "-q", "--no-deps", "--force-reinstall", last)
+    for path, data in wheel_files([last]).items():
+        if not path.endswith("/RECORD"):
+            assert (venv.site / path).read_bytes() == data.pop(), path
+    listed = account.pip("--python", venv.python, "list", "--format=freeze").out.split()
+    assert [line for line in listed if line.startswith("loop==")] == [f"loop=={last.name.split('-')[1]}"]
+
+
+def run_pip(account, venv, make_wheel, rounds):
+    chance = seeded()
+    venv.fusepkg("add", "-q", make_wheel("pkg", files=FILES))
+    wheels = [make_wheel("loop", version, {f"loop/{folder}m{n}.py": f"v = {version}\n" * 50 * n for folder in ("", "sub/") for n in range(30)}
+                         | {"loop/lib.so": bytes([version[0] == "1"]) * 300_000, f"loop/only{version[0]}.py": ""}) for version in ("1.0", "2.0")]
+    for _ in range(rounds):
+        pip_round(account, venv, [Path(w) for w in wheels], wheel_files(wheels), chance)
+    check_rows(venv)
+
+
+def test_pip_goes_on_after_a_kill(root, new_venv, make_wheel):
+    run_pip(root, new_venv(root), make_wheel, 3)
+
+
+@pytest.mark.long
+def test_pip_goes_on_after_two_hundred_kills(root, new_venv, make_wheel):
+    run_pip(root, new_venv(root), make_wheel, 200)
