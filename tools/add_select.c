@@ -1,6 +1,8 @@
 #include "tools/add_select.h"
 
+#include "tools/edits_ask.h"
 #include "tools/find_links.h"
+#include "tools/mounts.h"
 #include "tools/pep440.h"
 #include "tools/requirements.h"
 #include "tools/ui.h"
@@ -169,6 +171,28 @@ static int select_path(struct selecting *s, const char *path, bool direct, const
         return copy ? select_wheel(s, copy, direct, hashes, hash_count) : no_memory(s);
 }
 
+static int note_slot(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user)
+{
+        const struct slot **wanted = user;
+
+        (void)dist_info;
+        (void)name;
+        (void)version;
+        if (slot == *wanted)
+                *wanted = NULL; /* found */
+        return 0;
+}
+
+/* pip may have removed it through the mount.  (Without one that is found out too late for this question, and said then.) */
+static bool is_still_there(const struct target *t, const struct slot *slot)
+{
+        struct mount_info info;
+
+        if (!edits_ask_needed(t) || mount_examine(t->site, t->state_fd, &info) < 0 || info.state != MOUNT_LIVE)
+                return true;
+        return target_each_shown(t, note_slot, &slot) < 0 || !slot;
+}
+
 /* What is installed already stays as it is, as with pip and uv. */
 static bool is_satisfied(const struct selecting *s, const char *name, const char *specifiers,
                          const uint8_t (*hashes)[SHA256_SIZE], size_t hash_count)
@@ -184,7 +208,7 @@ static bool is_satisfied(const struct selecting *s, const char *name, const char
         for (size_t i = 0; i < hash_count; i++)
                 if (memcmp(hashes[i], slot->archive, SHA256_SIZE) == 0)
                         return true;
-        return hash_count == 0;
+        return hash_count == 0 && is_still_there(s->target, slot);
 }
 
 static int not_at_hand(struct selecting *s, const char *name, const char *specifiers, int r)

@@ -38,6 +38,37 @@ static const char *whole_path(const struct diff *d, const struct diff_file *f)
         return f->path;
 }
 
+/* Was a folder made for what is asked about, and for nothing else? */
+static bool is_emptied(const struct diff *d, const struct edit_change *folder)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < d->report.change_count; i++) {
+                const struct edit_change *c = &d->report.changes[i];
+
+                if (c->kind == CHANGE_REMOVED || c->type == 'd' || !edit_path_is_within(c->path, folder->path))
+                        continue;
+                if (edit_filter_wants(&d->filter, c->id, c->path, c->origin))
+                        any = true;
+                else if (!edit_path_is_generated(c->path))
+                        return false;
+        }
+        return any;
+}
+
+static int request_folders(const struct diff *d, struct buf *ret)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < d->report.change_count; i++) {
+                const struct edit_change *c = &d->report.changes[i];
+
+                if (c->kind == CHANGE_ADDED && c->type == 'd' && is_emptied(d, c))
+                        r = edits_ask_add(ret, "revert", c->path);
+        }
+        return r;
+}
+
 /* Distributions that pip or uv brought or took away are reverted only when they are asked for. */
 static int make_request(const struct diff *d, bool all, struct buf *ret)
 {
@@ -49,12 +80,12 @@ static int make_request(const struct diff *d, bool all, struct buf *ret)
 
                 if (all && (d->files[i].owned || !is_whole(d, i)))
                         continue;
-                if (last && edit_path_is_within(path, last) && strcmp(path, last) == 0)
+                if (last && strcmp(path, last) == 0)
                         continue;
                 r = edits_ask_add(ret, "revert", path);
                 last = path;
         }
-        return r;
+        return r < 0 || all ? r : request_folders(d, ret);
 }
 
 static json_t *words(const struct edit_words *w, const char *prefix)

@@ -1,9 +1,12 @@
 #include "tools/command.h"
 
+#include "fs/edit_data.h"
+#include "store/files.h"
 #include "store/index.h"
 #include "tools/bare_seen.h"
 #include "tools/disk_use.h"
 #include "tools/json_out.h"
+#include "tools/kept_list.h"
 #include "tools/mounts.h"
 #include "tools/outside_list.h"
 #include "tools/target.h"
@@ -25,6 +28,8 @@ struct status {
         uint64_t files;
         uint64_t bytes_copied;
         uint64_t bytes_used;
+        size_t edited;      /* files whose bytes were changed or made through the mount */
+        struct outside_paths kept;
         struct outside_paths appeared; /* in the bare folder, while it was not mounted */
 };
 
@@ -70,7 +75,7 @@ static json_t *status_json(const struct status *s)
 {
         bool live = s->mount.state == MOUNT_LIVE;
 
-        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I, s:o}",
+        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I, s:o, s:I, s:o}",
                          "venv", json_out_string(s->venv),
                          "site_packages", or_null(s->site),
                          "mounted", live,
@@ -83,7 +88,9 @@ static json_t *status_json(const struct status *s)
                          "files", json_count(s->totals, s->files),
                          "bytes_copied", json_count(s->totals, s->bytes_copied),
                          "bytes_used", (json_int_t)s->bytes_used,
-                         "appeared", json_names(&s->appeared));
+                         "appeared", json_names(&s->appeared),
+                         "edited", (json_int_t)s->edited,
+                         "kept", json_names(&s->kept));
 }
 
 static void print_status(const struct status *s)
@@ -109,6 +116,10 @@ static void print_status(const struct status *s)
         printf("; takes %s here\n", used);
         if (s->store)
                 printf("  store %s, generation %llu\n", s->store, (unsigned long long)s->generation);
+        if (s->edited)
+                printf("  %zu changed or new file%s: `fusepkg diff` shows them\n", s->edited, s->edited == 1 ? "" : "s");
+        for (size_t i = 0; i < s->kept.count; i++)
+                printf("  kept: " ENVIRONMENT_DIR "/kept/%s\n", s->kept.paths[i]);
         for (size_t i = 0; i < s->appeared.count; i++)
                 printf("  appeared while it was not mounted: %s\n", s->appeared.paths[i]);
 }
@@ -145,6 +156,32 @@ static uint64_t use_outside(const struct target *t)
         return bytes;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int add_kept(const char *path, void *user)
+{
+        return outside_paths_add(user, path);
+}
+
+/* Without asking the mount, which may not answer: a data file is one that was changed or made. */
+static void look_at_edits(const struct target *t, struct status *s)
+{
+        DIR *dir = dir_stream(t->state_fd, EDIT_DATA_DIR);
+        const struct dirent *e;
+
+        while (dir && (e = readdir(dir)))
+                s->edited += strlen(e->d_name) == 16;
+        if (dir)
+                closedir(dir);
+        if (kept_list(t, add_kept, &s->kept) < 0)
+                ui_warning("cannot list '%s/" ENVIRONMENT_DIR "/kept'", t->venv);
+        if (s->kept.count)
+                qsort(s->kept.paths, s->kept.count, sizeof(*s->kept.paths), by_bytes);
+}
+
 static void measure(const struct target *t, struct status *s)
 {
         struct image_pool *pool = NULL;
@@ -154,6 +191,7 @@ static void measure(const struct target *t, struct status *s)
         struct view *view = NULL;
         int r = disk_use_tree(t->state_fd, &s->bytes_used);
 
+        look_at_edits(t, s);
         if (r < 0)
                 ui_warning("cannot measure '%s/" ENVIRONMENT_DIR "': %s", t->venv, errno_name(r, (char[128]){ 0 }));
         s->bytes_used += use_outside(t);
@@ -194,6 +232,7 @@ static int tell_target(struct report *report, const struct target *t, struct err
         }
         r = tell(report, &s);
         outside_paths_release(&s.appeared);
+        outside_paths_release(&s.kept);
         return r < 0 ? errtext_set(err, -ENOMEM, "cannot make the result: out of memory") : 0;
 }
 

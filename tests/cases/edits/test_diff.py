@@ -1,0 +1,113 @@
+"""diff: what a program changed in a mounted venv, against what was installed.  The oracle: patch(1) and git turn one into the other."""
+import shutil
+import subprocess
+
+import pytest
+
+BEFORE = {"demo/__init__.py": "one = 1\n", "demo/a.py": "a = 1\nb = 2\nc = 3\n", "demo/data.bin": bytes(range(256)),
+          "demo/sub/gone.py": "gone = 1\n", "demo/sub/also.py": "also = 1\n", "demo/run.sh": "echo\n"}
+
+
+@pytest.fixture
+def changed(account, new_venv, make_wheel):
+    """A venv with a copy of what it was, after all kinds of changes."""
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=BEFORE), make_wheel("other"))
+    before = account.make_folder(account.work / "before")
+    account.run(["cp", "-r", venv.site / "demo", before / "demo"])
+    demo = venv.site / "demo"
+    account.run(["sh", "-c", "sed -i s/2/22/ a.py; printf x > new.txt; chmod 755 run.sh; rm -r sub; printf '\\1\\0' >> data.bin;"
+                 "mkdir __pycache__; echo c > __pycache__/a.cpython-311.pyc"], cwd=demo)
+    return venv
+
+
+def test_a_patch_makes_it_the_same(changed, account):
+    before = account.work / "before"
+    venv = changed
+    shutil.copy(venv.site / "demo/data.bin", before / "demo/data.bin")  # what a diff of text cannot say
+    patch = venv.fusepkg("diff").out
+    assert "Binary files a/demo/data.bin and b/demo/data.bin differ" in patch
+    account.run(["git", "apply", "-p1", "-"], cwd=before, input=patch.replace(binary_part(patch), ""))
+    left = subprocess.run(["diff", "-r", "-x", "__pycache__", before / "demo", venv.site / "demo"], capture_output=True, text=True)
+    assert left.stdout == ""
+    assert (before / "demo/run.sh").stat().st_mode & 0o777 == 0o755
+
+
+def binary_part(patch):
+    start = patch.index("diff --git a/demo/data.bin")
+    return patch[start:patch.index("diff --git", start + 1)]
+
+
+def test_the_forms(changed):
+    paths = ["demo/a.py", "demo/data.bin", "demo/new.txt", "demo/run.sh", "demo/sub/also.py", "demo/sub/gone.py"]
+    assert changed.fusepkg("diff", "--name-only").out.splitlines() == paths
+    stat = changed.fusepkg("diff", "--stat").out.splitlines()
+    assert " demo/a.py | +1 -1" in stat and " demo/data.bin | binary" in stat and " 6 files, +2 -3" in stat
+    found = changed.fusepkg("diff", "--json").json()
+    assert [f["path"] for f in found["files"]] == paths
+    assert [f["change"] for f in found["files"]] == ["modified", "modified", "added", "mode", "removed", "removed"]
+    assert found["distributions"] == [] and found["kept"] == []
+    generated = changed.fusepkg("diff", "--generated", "--name-only").out.splitlines()
+    assert set(generated) - set(paths) == {"demo/__pycache__/a.cpython-311.pyc"}
+
+
+def test_what_is_asked_for(changed, account):
+    assert changed.fusepkg("diff", "--name-only", "other").out == ""
+    assert len(changed.fusepkg("diff", "--name-only", "demo").out.splitlines()) == 6
+    assert changed.fusepkg("diff", "--name-only", "demo/sub").out.splitlines() == ["demo/sub/also.py", "demo/sub/gone.py"]
+    assert changed.fusepkg("diff", "--name-only", "sub", cwd=changed.site / "demo").out.splitlines() == [
+        "demo/sub/also.py", "demo/sub/gone.py"]
+    assert changed.fusepkg("diff", "--name-only", changed.site / "demo/a.py").out == "demo/a.py\n"
+    assert "is not in" in changed.fusepkg("diff", "/etc", status=2).err
+
+
+def test_exit_status(changed, account, new_venv, make_wheel):
+    changed.fusepkg("diff", "--exit-code", status=1)
+    changed.fusepkg("diff", "--exit-code", "other", status=0)
+    fresh = new_venv(account)
+    assert "has installed nothing" in fresh.fusepkg("diff", status=2).err
+    assert not fresh.state.exists()
+
+
+def test_without_a_mount_it_says_the_same(changed):
+    mounted = changed.fusepkg("diff").out
+    changed.fusepkg("umount")
+    assert changed.fusepkg("diff").out == mounted
+    assert not changed.is_mounted
+
+
+def test_a_moved_folder_is_named(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=BEFORE))
+    account.run(["mv", venv.site / "demo", venv.site / "renamed"])
+    with open(venv.site / "renamed/a.py", "a") as file:
+        file.write("d = 4\n")
+    text = venv.fusepkg("diff").out
+    assert "rename from demo\nrename to renamed\n" in text
+    assert "--- a/demo/a.py\n+++ b/renamed/a.py\n" in text
+
+
+def test_the_bare_folder_is_compared_as_well(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    account.run(["sh", "-c", "echo 'old = 1' > bare.py; mkdir gone; echo x > gone/x.py"], cwd=venv.site)
+    venv.fusepkg("add", make_wheel("demo"))
+    account.run(["sh", "-c", "echo 'new = 1' > bare.py; rm -r gone"], cwd=venv.site)
+    text = venv.fusepkg("diff").out
+    assert "-old = 1\n+new = 1\n" in text and "-x\n" in text
+    venv.fusepkg("umount")
+    assert venv.fusepkg("diff").out == text
+    assert (venv.site / "bare.py").read_text() == "old = 1\n"
+
+
+def test_pips_distributions_are_one_line(account, new_venv, make_wheel, tools):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", "1.0"), make_wheel("six", "1.0"), make_wheel("stays"))
+    account.pip("--python", venv.python, "install", "--quiet", "--no-deps", "-U", make_wheel("demo", "2.0"), make_wheel("more", "3.0"))
+    account.pip("--python", venv.python, "uninstall", "--quiet", "-y", "six")
+    wanted = ["- demo 1.0", "- six 1.0", "+ demo 2.0 (pip)", "+ more 3.0 (pip)"]
+    assert venv.fusepkg("diff").out.splitlines() == wanted
+    venv.fusepkg("umount")
+    assert venv.fusepkg("diff").out.splitlines() == wanted
+    found = venv.fusepkg("diff", "--json").json()
+    assert found["files"] == []
+    assert {"change": "added", "name": "more", "version": "3.0", "installer": "pip"} in found["distributions"]

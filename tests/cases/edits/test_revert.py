@@ -1,0 +1,110 @@
+"""revert: what was installed comes back, and what the user made of it is kept."""
+FILES = {"demo/__init__.py": "one = 1\n", "demo/a.py": "a = 1\n", "demo/sub/b.py": "b = 1\n"}
+
+
+def content(venv, name="demo"):
+    top = venv.site / name
+    return {str(p.relative_to(top)): p.read_text() for p in sorted(top.rglob("*")) if p.is_file()}
+
+
+def installed(account, new_venv, make_wheel, *more):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=FILES), *more)
+    return venv
+
+
+def shell(venv, script):
+    venv.account.run(["sh", "-ec", script], cwd=venv.site)
+
+
+def kept(venv):
+    return {str(p.relative_to(venv.state / "kept" / "1")): p.read_text() for p in (venv.state / "kept").rglob("*") if p.is_file()}
+
+
+def test_a_file_comes_back_and_is_kept(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel)
+    before = content(venv)
+    inode = (venv.site / "demo/a.py").stat()
+    shell(venv, "echo mine > demo/a.py; echo too > demo/sub/b.py")
+    result = venv.fusepkg("revert", "demo/a.py")
+    assert result.out == "demo/a.py\n"
+    assert "Kept 1 file" in result.err and ".fusepkg/kept/1/demo/a.py" in result.err
+    assert (venv.site / "demo/a.py").read_text() == "a = 1\n"
+    assert (venv.site / "demo/sub/b.py").read_text() == "too\n"
+    now = (venv.site / "demo/a.py").stat()
+    assert (now.st_ino, now.st_size, now.st_mtime_ns, now.st_mode) == (inode.st_ino, inode.st_size, inode.st_mtime_ns, inode.st_mode)
+    assert kept(venv) == {"demo/a.py": "mine\n"}
+    venv.fusepkg("revert", "--all")
+    assert content(venv) == before
+    assert kept(venv) == {"demo/a.py": "mine\n", "demo/sub/b.py": "too\n"}
+    assert venv.fusepkg("diff").out == ""
+
+
+def test_removed_moved_added_things(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel, make_wheel("other"))
+    before, listing = content(venv), sorted(p.name for p in venv.site.iterdir())
+    shell(venv, "rm demo/a.py; mv demo/sub demo/elsewhere; mkdir -p new/deep; echo n > new/deep/file; ln -s x new/link; ln other.py twin.py")
+    venv.fusepkg("revert", "demo")
+    assert content(venv) == before and (venv.site / "new/deep/file").exists()
+    venv.fusepkg("revert", "--all")
+    assert sorted(p.name for p in venv.site.iterdir()) == listing
+    assert (venv.site / "other.py").stat().st_nlink == 1
+    assert kept(venv) == {"new/deep/file": "n\n"}
+
+
+def test_without_a_mount(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel)
+    before = content(venv)
+    shell(venv, "echo mine > demo/a.py; rm -r demo/sub; mv demo renamed")
+    venv.fusepkg("umount")
+    venv.fusepkg("revert", "--all")
+    assert not venv.is_mounted and kept(venv) == {"renamed/a.py": "mine\n"}
+    venv.fusepkg("mount")
+    assert content(venv) == before and not (venv.site / "renamed").exists()
+
+
+def test_holders_of_what_goes(account, new_venv, make_wheel):
+    """Who has a file open that a revert removes reads on; who has one open that comes back sees what is there."""
+    venv = installed(account, new_venv, make_wheel)
+    shell(venv, "echo new > new.txt; echo mine > demo/a.py")
+    with open(venv.site / "new.txt") as new, open(venv.site / "demo/a.py") as changed:
+        assert new.readline() == "new\n"
+        venv.fusepkg("revert", "--all")
+        new.seek(0)
+        assert new.read() == "new\n"
+        changed.seek(0)
+        assert changed.read() == "a = 1\n"
+    assert not (venv.site / "new.txt").exists()
+
+
+def test_bytecode_of_the_edited_source_is_not_run(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel)
+    shell(venv, "echo 'a = 7' > demo/a.py; touch -d @1704164646 demo/a.py")
+    run = dict(env={"PYTHONDONTWRITEBYTECODE": None})
+    assert venv.run_python("import demo.a; print(demo.a.a)", **run).out == "7\n"
+    venv.fusepkg("revert", "demo/a.py")
+    assert venv.run_python("import demo.a; print(demo.a.a)", **run).out == "1\n"
+    assert kept(venv) == {"demo/a.py": "a = 7\n"}
+
+
+def test_what_pip_installed_stays_unless_it_is_named(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel, make_wheel("six", "1.0"))
+    account.pip("--python", venv.python, "install", "--quiet", "--no-deps", make_wheel("more", files={"more/x.py": "x = 1\n"}))
+    account.pip("--python", venv.python, "uninstall", "--quiet", "-y", "six")
+    shell(venv, "echo mine > demo/a.py")
+    venv.fusepkg("revert", "--all")
+    assert venv.fusepkg("diff").out.splitlines() == ["- six 1.0", "+ more 1.0 (pip)"]
+    venv.fusepkg("revert", "six")
+    venv.run_python("import six, more.x")
+    venv.fusepkg("revert", "more")
+    venv.run_python("import more.x", status=1)
+    assert venv.fusepkg("diff").out == ""
+
+
+def test_refusals(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel)
+    assert "nothing to revert is named" in venv.fusepkg("revert", status=2).err
+    assert "takes no paths" in venv.fusepkg("revert", "--all", "demo", status=2).err
+    assert "is not in" in venv.fusepkg("revert", "/etc/passwd", status=1).err
+    assert "Nothing to revert" in venv.fusepkg("revert", "demo").err
+    assert not (venv.state / "kept").exists()

@@ -1,0 +1,45 @@
+"""verify: a mounted venv against what was installed."""
+
+
+def kinds(result):
+    return {(line.split(" ", 1)[0], line.split(" ", 1)[1].split(":")[0]) for line in result.out.splitlines()}
+
+
+def test_each_kind_of_difference(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    files = {"demo/__init__.py": "", "demo/a.py": "a = 1\n", "demo/b.py": "b\n", "demo/c.py": "c\n", "shared/x.py": "1"}
+    venv.fusepkg("add", make_wheel("demo", files=files))
+    assert venv.fusepkg("verify").out == ""
+    assert venv.fusepkg("verify", "--json").json() == {"ok": True, "differences": []}
+    venv.fusepkg("add", make_wheel("late", files={"shared/x.py": "2"}))
+    account.run(["sh", "-ec", "echo 2 >> a.py; rm b.py; mv c.py d.py; touch -d 2001-01-01 __init__.py; mkdir __pycache__;"
+                 "echo x > __pycache__/a.cpython-311.pyc"], cwd=venv.site / "demo")
+    wanted = {("modified", "demo/a.py"), ("missing", "demo/b.py"), ("missing", "demo/c.py"), ("extra", "demo/d.py"),
+              ("conflicting", "shared/x.py")}
+    assert kinds(venv.fusepkg("verify", status=1)) == wanted
+    venv.fusepkg("umount")
+    assert kinds(venv.fusepkg("verify", status=1)) == wanted
+    found = venv.fusepkg("verify", "--json", status=1).json()
+    assert not found["ok"] and {(d["kind"], d["path"]) for d in found["differences"]} == wanted
+    assert kinds(venv.fusepkg("verify", "late", status=0)) == set()
+    assert kinds(venv.fusepkg("verify", "demo/a.py", status=1)) == {("modified", "demo/a.py")}
+
+
+def test_what_pip_did_as_a_whole_is_no_difference(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo"), make_wheel("gone"))
+    account.pip("--python", venv.python, "install", "--quiet", "--no-deps", make_wheel("more"))
+    account.pip("--python", venv.python, "uninstall", "--quiet", "-y", "gone")
+    assert venv.fusepkg("verify").out == ""
+
+
+def test_deep_reads_every_byte(venv, store, make_wheel):
+    venv.fusepkg("add", make_wheel("demo", files={"demo.py": "x" * 5000, "big.bin": bytes(range(256)) * 8000}))
+    assert venv.fusepkg("verify", "--deep").out == ""
+    large = max((p for p in store.rglob("*") if p.is_file() and p.stat().st_size > 1_000_000), key=lambda p: p.stat().st_size)
+    large.chmod(0o644)
+    with open(large, "r+b") as file:
+        file.seek(100_000)
+        file.write(b"damaged")
+    assert venv.fusepkg("verify").out == ""
+    assert kinds(venv.fusepkg("verify", "--deep", status=1)) == {("damaged", "big.bin")}
