@@ -394,6 +394,7 @@ int main(int argc, char **argv)
                 log_open(&s.log, s.state_fd, a.foreground && !a.write);
                 s.lock_fd = r = owner_lock(s.state_fd, &err);
         }
+        s.site = a.site;
         if (r >= 0)
                 r = load(&s, site_fd, &err);
         if (r == 0)

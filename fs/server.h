@@ -36,6 +36,7 @@ struct server {
         struct log log;
         int done_fd; /* an eventfd: a worker found the mount gone */
 
+        const char *site;            /* where it was mounted */
         struct tree *tree;
         struct edits *edits;         /* NULL, as the next: there are none, and can be none */
         bool read_only;              /* the venv cannot be written */

@@ -26,6 +26,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
                 return;
         }
         fuse_reply_buf(req, data, (size_t)n);
+        prefetch_read(&s->prefetch, ino);
         if (size == (size_t)n && ino >> 32 != 0 && !edits_is_new(ino))
                 prefetch_note(&s->prefetch, ino, (uint64_t)offset, data, (size_t)n);
 }
@@ -35,15 +36,6 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 {
         (void)fi;
         reply_count(req, tree_write(server_of(req)->tree, ino, data, size, (uint64_t)offset));
-}
-
-int server_set_size(struct server *s, uint64_t id, uint64_t size)
-{
-        int r = tree_truncate(s->tree, id, size);
-
-        /* A page that is stored behind the end would make the file longer again. */
-        prefetch_wait(&s->prefetch, id);
-        return r;
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len, struct fuse_file_info *fi)

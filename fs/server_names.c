@@ -148,7 +148,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what, str
 
         (void)fi;
         if (what & FUSE_SET_ATTR_SIZE)
-                r = server_set_size(s, ino, (uint64_t)attr->st_size);
+                r = tree_truncate(s->tree, ino, (uint64_t)attr->st_size);
         if (r == 0)
                 r = what & rows || !(what & FUSE_SET_ATTR_SIZE) ? tree_setattr(s->tree, ino, &a, &n) : tree_getattr(s->tree, ino, &n);
         if (r < 0)

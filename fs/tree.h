@@ -92,11 +92,6 @@ int64_t tree_lseek(struct tree *t, uint64_t id, uint64_t offset, int whence); /*
 ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset, size_t len);
 int tree_fsync(struct tree *t, uint64_t id, bool data_only); /* directories as well */
 int tree_statfs(struct tree *t, struct statvfs *ret);
-/* Changes when a copy-up begins and when it is done: who reads an image's bytes to give them to the kernel looks whether this has changed
- * meanwhile (prefetch.c). */
-uint64_t tree_copied(const struct tree *t, uint64_t id);
-/* Has it bytes of its own? */
-bool tree_has_data(struct tree *t, uint64_t id);
 
 /* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the kernel has let go of it: drops row and bytes. */
 bool tree_is_removed(struct tree *t, uint64_t id);

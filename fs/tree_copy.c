@@ -117,7 +117,6 @@ static int copy_commit(struct tree *t, uint64_t id, struct edit_file **ret)
                         id_set_remove(&t->removed, id);
                 goto failed;
         }
-        atomic_fetch_add(tree_copied_at(t, id), 1);
         return edit_file_get(t->data, id, ret);
 failed:
         edit_file_remove(t->data, id);
@@ -140,8 +139,6 @@ int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file *
                 pthread_mutex_unlock(&t->copy_lock);
                 return r < 0 ? r : 0;
         }
-        /* Now as well as at the end: whoever gives the old bytes to the kernel meanwhile takes them back. */
-        atomic_fetch_add(tree_copied_at(t, id), 1);
         c.view = ref->view;
         c.size = (uint64_t)n.st.st_size < limit ? (uint64_t)n.st.st_size : limit;
         c.whole = c.size == (uint64_t)n.st.st_size;

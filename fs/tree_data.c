@@ -341,22 +341,3 @@ int tree_statfs(struct tree *t, struct statvfs *ret)
         *ret = st;
         return 0;
 }
-
-uint64_t tree_copied(const struct tree *t, uint64_t id)
-{
-        return atomic_load(tree_copied_at(t, id));
-}
-
-bool tree_has_data(struct tree *t, uint64_t id)
-{
-        struct edit_node n;
-        bool has = false;
-
-        if (!t->edits)
-                return false;
-        pthread_mutex_lock(&t->lock);
-        if (edits_node_get(t->edits, id, &n) == 0)
-                has = n.data;
-        pthread_mutex_unlock(&t->lock);
-        return has;
-}

@@ -6,9 +6,6 @@
 #include "fs/tree.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
-
-enum { TREE_COPIED = 1024 };
 
 /* Ids of removed nodes (links 0): open addressing, 0 is empty. */
 struct id_set {
@@ -26,7 +23,6 @@ struct tree {
         struct edit_data *data;
         int64_t last_time;          /* ns: the last that tree_now gave; guarded by lock */
         struct id_set removed;      /* guarded by lock */
-        _Atomic uint64_t copied[TREE_COPIED]; /* by a hash of the id: copy-ups */
 };
 
 /* The current view: valid while the lock is held. */
@@ -82,10 +78,5 @@ int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 int id_set_add(struct id_set *s, uint64_t id);
 void id_set_remove(struct id_set *s, uint64_t id);
 bool id_set_has(const struct id_set *s, uint64_t id);
-
-static inline _Atomic uint64_t *tree_copied_at(const struct tree *t, uint64_t id)
-{
-        return (_Atomic uint64_t *)&t->copied[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (TREE_COPIED - 1)];
-}
 
 #endif

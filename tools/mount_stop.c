@@ -9,6 +9,8 @@
 
 enum {
         WAIT_STEP_MS = 5,
+        BUSY_STEP_MS = 20,
+        BUSY_TRIES = 10,
         WAIT_MAX_MS = 10 * 1000, /* for the mount's process to finish what it does and let go of its lock */
         EXIT_MAX_MS = 1000,      /* and then to close its files: until then the venv's own file system cannot be unmounted */
 };
@@ -78,7 +80,9 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
         }
         cleanup_close int process = info.locked && info.pid > 0 ? pidfd_open(info.pid, 0) : -1;
 
-        r = mount_unmount(t->site, lazy, err);
+        /* Our own prefetcher may be reading for a moment (fs/prefetch.h). */
+        for (int tries = 0; (r = mount_unmount(t->site, lazy, err)) == -EBUSY && tries < BUSY_TRIES; tries++)
+                sleep_ms(BUSY_STEP_MS);
         if (r == -EBUSY)
                 return say_busy(t, info.device, err);
         /* After a lazy one the process stays for those who still use it. */
