@@ -236,18 +236,17 @@ int carry_apply_nodes(struct carry *c)
         size_t before;
         int r = 0;
 
-        for (size_t i = 0; i < c->entry_count && r == 0; i++)
-                if (!c->entries[i].dropped && S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
-                        r = hide_home(c, &c->entries[i]);
-        if (r == 0)
-                r = edits_nodes(c->t->edits, apply_dir, c);
-
         /* What is in a directory is at home only once that is; ids are in no order of that kind. */
         do {
                 before = c->forgotten_count;
                 if (r == 0)
                         r = edits_nodes(c->t->edits, return_home, c);
         } while (r == 0 && c->forgotten_count > before);
+        for (size_t i = 0; i < c->entry_count && r == 0; i++)
+                if (!c->entries[i].dropped && S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
+                        r = hide_home(c, &c->entries[i]);
+        if (r == 0)
+                r = edits_nodes(c->t->edits, apply_dir, c);
         return r < 0 ? r : edits_nodes(c->t->edits, apply_other, c);
 }
 
