@@ -3,6 +3,7 @@
 #include "store/files.h"
 #include "store/wheel_name.h"
 #include "tools/change.h"
+#include "tools/outside_list.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
@@ -191,12 +192,68 @@ static void remove_outside(struct change *c, const char *path)
                 ui_warning("'%s/%s' stays: it lies behind a symlink", c->t.venv, path);
 }
 
+/* Does a distribution that pip or uv brought have that script? */
+static bool has_script(struct change *c, const char *name)
+{
+        const struct edit_dists *d = &c->edits.dists;
+        bool found = false;
+
+        for (size_t i = 0; !found && i < d->added_count; i++) {
+                cleanup_buf struct buf text = { 0 };
+                struct record record = { 0 };
+                struct errtext ignored;
+
+                if (edit_dists_read(d, &d->added[i], "RECORD", &text, &ignored) < 0 ||
+                    record_parse(text.data, text.len, &record, &ignored) < 0)
+                        continue;
+                for (size_t k = 0; !found && k < record.count; k++) {
+                        cleanup_buf struct buf path = { 0 };
+
+                        found = edit_dists_resolve(&c->t, record.rows[k].path, &path) == 0 && strncmp(path.data, "bin/", 4) == 0 &&
+                                strcmp(path.data + 4, name) == 0;
+                }
+                record_release(&record);
+        }
+        return found;
+}
+
+/* Scripts of packages that pip has replaced are pip's now: the list forgets them. */
+static int give_up_scripts(struct change *c)
+{
+        cleanup_outside_list struct outside_list list = { 0 };
+        size_t n = 0;
+        int r;
+
+        if (c->edits.dists.added_count == 0 || c->edits.dists.removed_count == 0)
+                return 0;
+        r = outside_list_load(c->t.state_fd, &list);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < list.claim_count; i++) {
+                struct outside_claim *claim = &list.claims[i];
+                bool gone = false;
+
+                for (size_t k = 0; k < c->edits.dists.removed_count; k++)
+                        gone = gone || (c->edits.dists.removed[k].slot && c->edits.dists.removed[k].slot->number == claim->slot);
+                if (gone && has_script(c, claim->name))
+                        free(claim->name);
+                else
+                        list.claims[n++] = *claim;
+        }
+        if (n == list.claim_count)
+                return 0;
+        list.claim_count = n;
+        return outside_list_save(c->t.state_fd, &list);
+}
+
 int change_edits_apply(struct change *c, struct errtext *err)
 {
         cleanup_edit_report struct edit_report ignored = { 0 };
         struct change_edits *e = &c->edits;
         int r = e->request.len ? edits_ask(&c->t, e->request.data, &ignored, err) : 0;
 
+        if (r == 0 && give_up_scripts(c) < 0)
+                ui_warning("cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "'", c->t.venv);
         for (size_t i = 0; r == 0 && i < e->outside.count; i++)
                 if (!is_fixed(e->outside.list[i]))
                         remove_outside(c, e->outside.list[i]);
