@@ -41,6 +41,8 @@ struct edits;
 /* Opens or makes DIRFD/edits.db, DIRFD being the .fusepkg folder.  ENVIRONMENT is the environment's id: a database of another one is an error. */
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 void edits_close(struct edits *e); /* NULL is fine; checkpoints */
+/* Gives the database, if there is one, to another environment: that of a copied venv, which nobody has open.  edits_adopt.c */
+int edits_adopt(int dirfd, const char *environment, struct errtext *err);
 /* For a venv that cannot be written: a copy of its database in a temporary folder, which goes with the process.  -ENOENT: it has none. */
 int edits_open_copy(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 

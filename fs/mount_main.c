@@ -186,8 +186,12 @@ static int view_above_cuts(struct server *s, const struct environment *e, struct
 
 static int load_view(struct server *s, const struct environment *e, int site_fd, struct view **ret, struct errtext *err)
 {
+        const char *moved = getenv("FUSEPKG_STORE");
         int r = store_open(e->store_path, STORE_READ, &s->store, err), numbers;
 
+        /* Its new place is only recorded with the next change. */
+        if (r == -ENOENT && moved && *moved)
+                r = store_open(moved, STORE_READ, &s->store, err);
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
                 r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
                                 s->store->id, e->store_id);

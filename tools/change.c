@@ -4,6 +4,7 @@
 #include "store/place.h"
 #include "store/wheel_name.h"
 #include "tools/bare_seen.h"
+#include "tools/identity.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
 #include "tools/python_start.h"
@@ -195,13 +196,15 @@ int change_lock(struct change *c, struct errtext *err)
         c->started_ns = ui_now_ns();
         if (r == 0)
                 r = target_check_store(&c->t, c->store, err);
+        if (r == 0 && !c->adopting)
+                r = identity_settle(&c->t, err);
         if (r == 0) {
                 sweep(c->t.state_fd);
                 outside_bare_sweep(&c->t);
         }
         c->unsettled = r == 0;
         /* It may have been moved, or the index lost. */
-        if (r == 0 && c->t.environment && lease_failed(c, lease_put(c, c->t.environment), &why) < 0)
+        if (r == 0 && c->t.environment && !c->adopting && lease_failed(c, lease_put(c, c->t.environment), &why) < 0)
                 ui_warning("%s", why.text);
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
@@ -393,6 +396,7 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
                 target_give_state(&c->t);
         } else if (c->committed) {
                 (void)bare_seen_update(&c->t);
+                (void)identity_note_first(&c->t, err);
                 if (python_start_write(&c->t, err) < 0)
                         ui_warning("%s", err->text);
         }

@@ -27,6 +27,7 @@ struct change {
         struct change_edits edits; /* what pip and uv did: change_edits.h */
         struct change_line *lines;
         size_t line_count;
+        bool adopting;             /* set by the caller: it is a copied venv, which gets an identity of its own */
         bool made_state;           /* .fusepkg is new: removed again when nothing comes of it */
         uint64_t started_ns;       /* when the lock was taken */
         bool committed;

@@ -1,6 +1,9 @@
 #include "tools/command.h"
 
+#include "fs/edits.h"
+#include "store/files.h"
 #include "tools/bare_seen.h"
+#include "tools/identity.h"
 #include "tools/mounts.h"
 #include "tools/outside.h"
 #include "tools/target.h"
@@ -38,6 +41,8 @@ static int complete(struct target *t, struct errtext *err)
 
         if (r == 0 && image_pool_new(store, &pool) < 0)
                 r = errtext_set(err, -ENOMEM, "out of memory");
+        if (r == 0)
+                r = identity_settle(t, err);
         if (r == 0)
                 r = outside_bare_hide(t, pool, err);
         image_pool_free(pool);
@@ -82,23 +87,55 @@ static int refresh(struct target *t, const struct mount_info *info, const struct
         return EXIT_DONE;
 }
 
-/* What has appeared in the bare folder takes the place of what the environment has of the same name: a change like any other. */
-static int adopt(const struct options *o, struct errtext *err)
+/* What has appeared in the bare folder takes the place of what the environment has of the same name, and a store that was moved is noted: changes
+ * like any other. */
+static int catch_up(const struct options *o, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;
+        const char *store = getenv("FUSEPKG_STORE");
         struct outside_paths fresh = { 0 };
         int r = change_open(o, &c, err);
 
         if (r == 0)
                 r = bare_seen_new(&c.t, &fresh);
-        if (r == 0 && fresh.count) {
+        if (r == 0 && c.t.environment && (fresh.count || (store && *store && strcmp(store, c.t.environment->store_path) != 0))) {
                 r = change_open_store(&c, err);
                 if (r == 0)
                         r = change_lock(&c, err);
-                if (r == 0 && c.line_count)
+                if (r == 0 && (c.line_count || strcmp(c.store->path, c.t.environment->store_path) != 0))
                         r = change_commit(&c, err);
         }
         outside_paths_release(&fresh);
+        return r;
+}
+
+/* The edits first: they are refused by an environment of another id, but this one is still known for a copy, and so this can be done again, as long as the
+ * note of its place is not written. */
+static int adopt_copy(const struct options *o, struct errtext *err)
+{
+        cleanup_change struct change c = CHANGE_INIT;
+        cleanup_free char *old = NULL;
+        enum identity which;
+        int r = change_open(o, &c, err);
+
+        if (r == 0)
+                r = identity_tell(&c.t, &which, &old);
+        if (r < 0 || which != IDENTITY_COPIED)
+                return r;
+        c.adopting = true;
+        r = change_open_store(&c, err);
+        if (r == 0)
+                r = change_lock(&c, err);
+        if (r == 0 && random_hex(c.next->id, sizeof(c.next->id)) < 0)
+                r = errtext_set(err, -EIO, "no random numbers");
+        if (r == 0)
+                r = edits_adopt(c.t.state_fd, c.next->id, err);
+        if (r == 0)
+                r = change_commit(&c, err);
+        if (r == 0)
+                r = identity_note(&c.t, err);
+        if (r == 0)
+                ui_say("'%s' was copied from '%s' and is an environment of its own now; bin/activate still names the other", c.t.venv, old);
         return r;
 }
 
@@ -113,9 +150,14 @@ static int run(const struct options *o)
         struct errtext err = { "" };
         int r;
 
-        if (!option_count(o, "--no-wait") && adopt(o, &err) < 0 && *err.text)
-                ui_warning("%s", err.text);
-        err.text[0] = '\0';
+        if (option_count(o, "--adopt-copy") && adopt_copy(o, &err) < 0) {
+                ui_error("cannot adopt the copy: %s", err.text);
+                return EXIT_UNMET;
+        }
+        if (!option_count(o, "--no-wait") && catch_up(o, &err) < 0) {
+                ui_error("%s", err.text);
+                return EXIT_UNMET;
+        }
         if (prepare(o, &t, &info, &err) < 0) {
                 ui_error("%s", err.text);
                 return EXIT_UNMET;
@@ -140,6 +182,7 @@ static const struct option_spec options[] = {
         TARGET_OPTIONS,
         { "--allow-other", 0, NULL, "let other users see the mount (root's mounts always are)" },
         { "--foreground", 0, NULL, "serve in this process, and end when it is unmounted" },
+        { "--adopt-copy", 0, NULL, "a copied venv becomes an environment of its own" },
         { "--no-wait", 0, NULL, "do not wait for another command that works on the venv" },
         { NULL, 0, NULL, NULL },
 };

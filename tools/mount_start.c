@@ -4,6 +4,7 @@
 #include "store/files.h"
 #include "tools/bare_seen.h"
 #include "tools/doctor_checks.h"
+#include "tools/identity.h"
 #include "tools/python_start.h"
 #include "tools/ui.h"
 
@@ -244,7 +245,7 @@ static void leave_bare(const struct target *t)
 
         if (r < 0)
                 ui_warning("cannot note what is in '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
-        if (python_start_write(t, &err) < 0)
+        if (identity_note_first(t, &err) < 0 || python_start_write(t, &err) < 0)
                 ui_warning("%s", err.text);
 }
 
@@ -257,6 +258,8 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
 
         if (r == 0)
                 r = check_allowed(t, o, err);
+        if (r == 0)
+                r = identity_check(t, err);
         if (r < 0)
                 return r;
         leave_bare(t);

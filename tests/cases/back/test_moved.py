@@ -1,0 +1,134 @@
+"""Venvs that were moved, copied or cleared, and stores that were moved or deleted."""
+import pytest
+
+from support.venvs import Venv
+
+
+def tool(make_wheel):
+    return make_wheel("demo", entry_points={"console_scripts": {"demo-tool": "demo:main"}}, files={
+        "demo.py": "version = '1.0'\ndef main():\n    print('tool')\n", "{data}/data/share/demo/page": "page"})
+
+
+@pytest.fixture
+def venv(account, new_venv, make_wheel):
+    """demo, with an edit, unmounted."""
+    venv = new_venv(account)
+    venv.fusepkg("add", tool(make_wheel))
+    account.run(["sh", "-c", 'echo "x = 1" >> "$1"/demo.py', "sh", venv.site])
+    venv.fusepkg("umount")
+    return venv
+
+
+def at(venv, name):
+    return Venv(venv.path.with_name(name), venv.account)
+
+
+def move(venv, name="moved"):
+    venv.account.run(["mv", venv.path, venv.path.with_name(name)])
+    return at(venv, name)
+
+
+def copy(venv, name="copy"):
+    venv.account.run(["cp", "-a", venv.path, venv.path.with_name(name)])
+    return at(venv, name)
+
+
+def identity(venv):
+    return next(x for x in (venv.state / "environment").read_text().splitlines() if x.startswith("id "))
+
+
+def works(venv):
+    assert venv.account.run([venv.bin / "demo-tool"]).out == "tool\n"
+    assert venv.run_python("import demo; print(demo.x)").out == "1\n"
+    assert venv.account.run(["cat", venv.path / "share/demo/page"]).out == "page"
+
+
+def test_a_moved_venv_works_on(venv, make_wheel):
+    moved = move(venv)
+    said = moved.fusepkg("mount").err
+    assert str(venv.path) in said and "bin/activate" in said
+    works(moved)
+    assert str(venv.path) not in (moved.bin / "demo-tool").read_text()
+    moved.fusepkg("umount")
+    assert "moved" not in moved.fusepkg("mount").err.replace(str(moved.path), "")
+    moved.fusepkg("add", make_wheel("other"))
+    assert [e["venv"] for e in moved.account.fusepkg("status", "--json").json() if e["state"] != "missing"] == [str(moved.path)]
+    moved.close()
+
+
+def test_its_python_mounts_where_it_is_now(venv):
+    moved = move(venv)
+    assert moved.run_python("import demo; print(demo.x)").out == "1\n"
+    assert moved.is_mounted
+    moved.close()
+
+
+def test_a_copy_is_refused_until_it_is_adopted(venv, make_wheel):
+    other = copy(venv)
+    for command in (["mount"], ["add", make_wheel("new")], ["remove", "-y", "demo"]):
+        said = other.fusepkg(*command, status=1).err
+        assert "copy of" in said and str(venv.path) in said and "--adopt-copy" in said
+    result = other.run_python("print('on')")
+    assert result.out == "on\n" and result.err.count("\n") == 1 and "--adopt-copy" in result.err
+    works(venv)
+    other.fusepkg("mount", "--adopt-copy")
+    works(other)
+    assert identity(other) != identity(venv)
+    assert venv.is_mounted and other.is_mounted
+    names = {e["venv"]: e["state"] for e in other.account.fusepkg("status", "--json").json()}
+    assert names[str(venv.path)] == names[str(other.path)] == "mounted"
+    other.account.run(["sh", "-c", 'echo "x = 2" >> "$1"/demo.py', "sh", other.site])
+    other.fusepkg("umount")
+    other.fusepkg("mount")
+    assert other.run_python("import demo; print(demo.x)").out == "2\n"
+    works(venv)
+    other.close()
+
+
+def test_of_a_moved_and_a_copied_one_the_moved_one_is_it(venv):
+    other = copy(venv)
+    moved = move(venv)
+    moved.fusepkg("mount")
+    works(moved)
+    assert "copy of" not in moved.fusepkg("umount").err
+    other.account.run(["rm", "-rf", other.path])
+
+
+def test_adopting_what_is_no_copy_changes_nothing(venv):
+    before = identity(venv)
+    venv.fusepkg("mount", "--adopt-copy")
+    assert identity(venv) == before
+    works(venv)
+
+
+def test_uv_clears_an_unmounted_venv_and_fails_on_a_mounted_one(account, venv, make_wheel):
+    argv = ["venv", "--quiet", "--clear", "--python", "/usr/bin/python3", venv.path]
+    venv.fusepkg("mount")
+    assert "failed to remove" in account.uv(*argv, status=2).err
+    account.run([account.installed / "bin/fusepkg", "umount", "--venv", venv.path])
+    account.uv(*argv)
+    assert not venv.state.exists()
+    venv.fusepkg("add", make_wheel("new"))
+    venv.run_python("import new")
+
+
+def test_a_moved_store_is_found_once_it_is_named(account, venv):
+    place = account.store.with_name("elsewhere")
+    account.run(["mv", account.store, place])
+    result = venv.run_python("print('on')", env={"FUSEPKG_STORE": None})
+    assert result.out == "on\n" and result.err.count("\n") == 1 and str(account.store) in result.err
+    said = venv.fusepkg("mount", status=1, env={"FUSEPKG_STORE": None}).err
+    assert said.count("error:") == 1 and str(account.store) in said and "FUSEPKG_STORE" in said
+    venv.fusepkg("mount", env={"FUSEPKG_STORE": place})
+    works(venv)
+    venv.fusepkg("umount", env={"FUSEPKG_STORE": None})
+    assert venv.run_python("import demo; print(demo.x)", env={"FUSEPKG_STORE": None}).out == "1\n"
+
+
+def test_a_deleted_store_is_a_sentence(account, venv):
+    account.run(["chmod", "-R", "u+w", account.store])
+    account.run(["rm", "-rf", account.store])
+    said = venv.fusepkg("mount", status=1).err
+    assert said.count("error:") == 1 and str(account.store) in said
+    result = venv.run_python("print('on')")
+    assert result.out == "on\n" and result.err.count("\n") == 1
