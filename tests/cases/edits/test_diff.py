@@ -1,8 +1,7 @@
 """diff: what a program changed in a mounted venv, against what was installed.  The oracle: patch(1) and git turn one into the other."""
-import shutil
-import subprocess
-
 import pytest
+
+from support.seen import shell
 
 BEFORE = {"demo/__init__.py": "one = 1\n", "demo/a.py": "a = 1\nb = 2\nc = 3\n", "demo/data.bin": bytes(range(256)),
           "demo/sub/gone.py": "gone = 1\n", "demo/sub/also.py": "also = 1\n", "demo/run.sh": "echo\n"}
@@ -15,21 +14,19 @@ def changed(account, new_venv, make_wheel):
     venv.fusepkg("add", make_wheel("demo", files=BEFORE), make_wheel("other"))
     before = account.make_folder(account.work / "before")
     account.run(["cp", "-r", venv.site / "demo", before / "demo"])
-    demo = venv.site / "demo"
-    account.run(["sh", "-c", "sed -i s/2/22/ a.py; printf x > new.txt; chmod 755 run.sh; rm -r sub; printf '\\1\\0' >> data.bin;"
-                 "mkdir __pycache__; echo c > __pycache__/a.cpython-311.pyc"], cwd=demo)
+    shell(venv, "sed -i s/2/22/ a.py; printf x > new.txt; chmod 755 run.sh; rm -r sub; printf '\\1\\0' >> data.bin;"
+                 "mkdir __pycache__; echo c > __pycache__/a.cpython-311.pyc", "demo")
     return venv
 
 
 def test_a_patch_makes_it_the_same(changed, account):
     before = account.work / "before"
     venv = changed
-    shutil.copy(venv.site / "demo/data.bin", before / "demo/data.bin")  # what a diff of text cannot say
+    account.run(["cp", venv.site / "demo/data.bin", before / "demo/data.bin"])  # what a diff of text cannot say
     patch = venv.fusepkg("diff").out
     assert "Binary files a/demo/data.bin and b/demo/data.bin differ" in patch
     account.run(["git", "apply", "-p1", "-"], cwd=before, input=patch.replace(binary_part(patch), ""))
-    left = subprocess.run(["diff", "-r", "-x", "__pycache__", before / "demo", venv.site / "demo"], capture_output=True, text=True)
-    assert left.stdout == ""
+    assert account.run(["diff", "-r", "-x", "__pycache__", before / "demo", venv.site / "demo"]).out == ""
     assert (before / "demo/run.sh").stat().st_mode & 0o777 == 0o755
 
 
@@ -55,8 +52,8 @@ def test_what_is_asked_for(changed, account):
     assert changed.fusepkg("diff", "--name-only", "other").out == ""
     assert len(changed.fusepkg("diff", "--name-only", "demo").out.splitlines()) == 6
     assert changed.fusepkg("diff", "--name-only", "demo/sub").out.splitlines() == ["demo/sub/also.py", "demo/sub/gone.py"]
-    assert changed.fusepkg("diff", "--name-only", "sub", cwd=changed.site / "demo").out.splitlines() == [
-        "demo/sub/also.py", "demo/sub/gone.py"]
+    there = shell(changed, f"{changed.account.installed}/bin/fusepkg diff --venv {changed} --name-only sub", "demo")
+    assert there.splitlines() == ["demo/sub/also.py", "demo/sub/gone.py"]
     assert changed.fusepkg("diff", "--name-only", changed.site / "demo/a.py").out == "demo/a.py\n"
     assert "is not in" in changed.fusepkg("diff", "/etc", status=2).err
 
@@ -79,9 +76,7 @@ def test_without_a_mount_it_says_the_same(changed):
 def test_a_moved_folder_is_named(account, new_venv, make_wheel):
     venv = new_venv(account)
     venv.fusepkg("add", make_wheel("demo", files=BEFORE))
-    account.run(["mv", venv.site / "demo", venv.site / "renamed"])
-    with open(venv.site / "renamed/a.py", "a") as file:
-        file.write("d = 4\n")
+    shell(venv, "mv demo renamed; echo 'd = 4' >> renamed/a.py")
     text = venv.fusepkg("diff").out
     assert "rename from demo\nrename to renamed\n" in text
     assert "--- a/demo/a.py\n+++ b/renamed/a.py\n" in text
@@ -89,9 +84,9 @@ def test_a_moved_folder_is_named(account, new_venv, make_wheel):
 
 def test_the_bare_folder_is_compared_as_well(account, new_venv, make_wheel):
     venv = new_venv(account)
-    account.run(["sh", "-c", "echo 'old = 1' > bare.py; mkdir gone; echo x > gone/x.py"], cwd=venv.site)
+    shell(venv, "echo 'old = 1' > bare.py; mkdir gone; echo x > gone/x.py")
     venv.fusepkg("add", make_wheel("demo"))
-    account.run(["sh", "-c", "echo 'new = 1' > bare.py; rm -r gone"], cwd=venv.site)
+    shell(venv, "echo 'new = 1' > bare.py; rm -r gone")
     text = venv.fusepkg("diff").out
     assert "-old = 1\n+new = 1\n" in text and "-x\n" in text
     venv.fusepkg("umount")

@@ -1,4 +1,5 @@
 """verify: a mounted venv against what was installed."""
+from support.seen import shell
 
 
 def kinds(result):
@@ -12,8 +13,8 @@ def test_each_kind_of_difference(account, new_venv, make_wheel):
     assert venv.fusepkg("verify").out == ""
     assert venv.fusepkg("verify", "--json").json() == {"ok": True, "differences": []}
     venv.fusepkg("add", make_wheel("late", files={"shared/x.py": "2"}))
-    account.run(["sh", "-ec", "echo 2 >> a.py; rm b.py; mv c.py d.py; touch -d 2001-01-01 __init__.py; mkdir __pycache__;"
-                 "echo x > __pycache__/a.cpython-311.pyc"], cwd=venv.site / "demo")
+    shell(venv, "echo 2 >> a.py; rm b.py; mv c.py d.py; touch -d 2001-01-01 __init__.py; mkdir __pycache__;"
+                 "echo x > __pycache__/a.cpython-311.pyc", "demo")
     wanted = {("modified", "demo/a.py"), ("missing", "demo/b.py"), ("missing", "demo/c.py"), ("extra", "demo/d.py"),
               ("conflicting", "shared/x.py")}
     assert kinds(venv.fusepkg("verify", status=1)) == wanted
