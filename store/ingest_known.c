@@ -72,7 +72,7 @@ static int check_image(struct ingest *g, const struct ingest_job *j, const uint8
         pthread_mutex_lock(&g->index_lock);
         r = index_forget_image(g->index, id);
         pthread_mutex_unlock(&g->index_lock);
-        return r < 0 && r != -ENOENT ? r : -ENOENT;
+        return r < 0 && r != -ENOENT && r != -EROFS ? r : -ENOENT;
 }
 
 static int found(struct ingest *g, struct ingest_job *j, int r, const uint8_t image[SHA256_SIZE],

@@ -480,9 +480,12 @@ int verify_unsettled(const struct store *s, struct index *x, const uint8_t id[SH
 {
         int r = check_one(s, id, true), q = 0;
 
+        /* A store that cannot be written to is verified anew each time. */
         if (r == 0)
-                return index_mark_settled(x, id);
-        if (r == -EBADMSG)
+                r = q = index_mark_settled(x, id);
+        else if (r == -EBADMSG)
                 q = index_forget_image(x, id);
+        if (q == -EROFS)
+                return r == q ? 0 : r;
         return q < 0 ? q : r;
 }

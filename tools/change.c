@@ -21,8 +21,14 @@ int change_open(const struct options *o, struct change *ret, struct errtext *err
 
 int change_open_store(struct change *c, struct errtext *err)
 {
-        int r = target_store(&c->t, STORE_CREATE, &c->store, err);
+        struct errtext why = { "" };
+        int r = target_store(&c->t, STORE_CREATE, &c->store, &why);
 
+        /* What it has can be installed from a store that cannot be written to, too. */
+        if ((r == -EROFS || r == -EACCES) && target_store(&c->t, STORE_READ, &c->store, err) == 0)
+                r = 0;
+        else if (r < 0)
+                *err = why;
         if (r == 0)
                 r = index_open(c->store, &c->index, err);
         if (r == 0 && image_pool_new(c->store, &c->pool) < 0)
@@ -148,13 +154,22 @@ static int lease_init(const struct change *c, const struct environment *e, struc
         return 0;
 }
 
+/* A store that cannot be written to learns nothing: whoever owns it must see to it that gc leaves what is used (packaging/container/README.md). */
+static bool is_read_only(const struct change *c)
+{
+        return c->store->lock_fd < 0;
+}
+
 /* The store learns who uses it, and what.  For NEXT that is before the commit: an environment of which the store knows
  * nothing would lose its packages to gc. */
 static int lease_put(struct change *c, const struct environment *e)
 {
         struct lease l;
-        int r = lease_init(c, e, &l);
+        int r;
 
+        if (is_read_only(c))
+                return 0;
+        r = lease_init(c, e, &l);
         if (r < 0)
                 return r;
         r = index_put_lease(c->index, &l.row, (const uint8_t (*)[SHA256_SIZE])l.images, l.count);
@@ -166,8 +181,11 @@ static int lease_put(struct change *c, const struct environment *e)
 static int lease_end(struct change *c)
 {
         struct lease l;
-        int r = lease_init(c, c->t.environment, &l);
+        int r;
 
+        if (is_read_only(c))
+                return 0;
+        r = lease_init(c, c->t.environment, &l);
         if (r < 0)
                 return r;
         r = index_end_uses(c->index, &l.row, (const uint8_t (*)[SHA256_SIZE])l.images, l.count);

@@ -28,6 +28,35 @@ def test_adding_what_it_lacks_is_a_clear_error(read_only_store, new_venv, root, 
     assert venv.fusepkg("list", "--json").json() == []
 
 
+def test_what_it_has_can_be_installed_mounted_and_removed(read_only_store, new_venv, root, make_wheel, store):
+    venv = new_venv(root, name="second")
+    venv.fusepkg("add", read_only_store)
+    assert venv.run_python("import known; print(known.version)").out == "1.0\n"
+    venv.fusepkg("umount")
+    venv.fusepkg("mount")
+    assert [p["name"] for p in venv.fusepkg("list", "--json").json()] == ["known"]
+    result = venv.fusepkg("add", read_only_store, make_wheel("fresh"), status=1)
+    assert "fresh-1.0" in result.err and "read-only" in result.err
+    venv.fusepkg("remove", "-y", "known")
+    venv.fusepkg("add", read_only_store)
+    venv.fusepkg("eject")
+    assert venv.run_python("import known; print(known.version)").out == "1.0\n"
+
+
+def test_damage_in_it_is_not_installed(read_only_store, new_venv, root, store):
+    subprocess.run(["mount", "-o", "remount,bind,rw", store], check=True)
+    for image in (store / "images").rglob("*"):
+        if image.is_file():
+            image.chmod(0o600)
+            data = bytearray(image.read_bytes())
+            data[len(data) // 2] ^= 1
+            image.write_bytes(data)
+    subprocess.run(["mount", "-o", "remount,bind,ro", store], check=True)
+    venv = new_venv(root, name="second")
+    result = venv.fusepkg("add", "--reinstall", "--no-mount", read_only_store, status=1)
+    assert "error:" in result.err and str(store) in result.err
+
+
 def test_a_full_store_is_a_clear_error_and_stays_clean(root, venv, make_wheel, places, folder):
     small = folder / "small"
     small.mkdir()
