@@ -315,7 +315,7 @@ static int compare_dirs(struct edit_items *items, const struct row *row, uint64_
 static int compare_name(const struct view_dirent *d, void *user)
 {
         struct comparing *c = user;
-        struct edit_item item = { .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .dir = c->row->dir };
+        struct edit_item item = { .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .part = true, .dir = c->row->dir };
         cleanup_buf struct buf path = { 0 };
         struct node n;
 

@@ -193,6 +193,27 @@ static int say_reverted(const struct choice *c, struct buf *lines)
         return r;
 }
 
+/* A directory that went from its name, to which a later package has brought another since: the two would have to become one under those who
+ * stand in them. */
+static int check_cuts(const struct choice *c, struct errtext *err)
+{
+        const struct view *v = tree_current(c->items->tree);
+
+        for (size_t i = 0; i < c->items->count; i++) {
+                const struct edit_item *item = &c->items->list[i];
+                cleanup_buf struct buf name = { 0 };
+                uint64_t dir;
+
+                if (!c->chosen[i] || (!item->part && (item->kind != EDIT_MOVED || !S_ISDIR(item->mode))))
+                        continue;
+                if (item->part || view_place(v, item->id, &dir, &name) == -ENOENT)
+                        return errtext_set(err, -EBUSY, "'%.900s' cannot be reverted: it was %s, and a later package has brought its "
+                                           "folder again; reinstall the package that it is of", item->origin,
+                                           item->part ? "removed" : "moved");
+        }
+        return 0;
+}
+
 static int revert(struct choice *c, int state_fd, struct tree_changes *changes, struct buf *lines, struct errtext *err)
 {
         struct tree *t = c->items->tree;
@@ -201,6 +222,8 @@ static int revert(struct choice *c, int state_fd, struct tree_changes *changes, 
 
         if (r == 0)
                 r = check_parts(c, err);
+        if (r == 0)
+                r = check_cuts(c, err);
         for (size_t i = 0; r == 0 && i < c->items->count; i++) {
                 if (!c->chosen[i])
                         continue;
