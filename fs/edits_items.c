@@ -44,14 +44,6 @@ static int take_row(const struct edit_entry *n, void *user)
 
 /* Looking ------------------------------------------------------------------------------------------------------ */
 
-static bool has_cuts(const struct view *v)
-{
-        for (size_t i = 0; i < v->dir_count; i++)
-                if (v->dirs[i]->cut)
-                        return true;
-        return false;
-}
-
 int edit_items_below(const struct edit_items *items, uint64_t dir, const char *name, struct node *ret)
 {
         uint64_t below;
@@ -439,7 +431,8 @@ static int make_plain(struct edit_items *items, struct errtext *err)
         const struct view *v = tree_current(items->tree);
 
         items->plain = v;
-        if (!has_cuts(v))
+        /* Most have no effect, but which is not told of directories that one provider owns alone. */
+        if (v->cut_count == 0)
                 return 0;
         int r = view_new(v->environment, v->pool, v->base, v->state_fd, NULL, &items->owned, err);
 

@@ -242,6 +242,16 @@ static int serve(struct tree *t, int state_fd, const struct request *q, struct t
         return r < 0 ? r : buf_add_str(b, "end\n");
 }
 
+/* The ioctl gives a number alone. */
+static void report_error(int state_fd, const char *sentence)
+{
+        cleanup_buf struct buf text = { 0 };
+
+        if (buf_add_str(&text, EDITS_REPORT_HEAD "\nerror ") == 0 && add_word(&text, sentence, '\n') == 0 &&
+            buf_add_str(&text, "end\n") == 0)
+                (void)replace_report(state_fd, &text);
+}
+
 int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 };
@@ -254,7 +264,10 @@ int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, 
         if (r == 0)
                 r = replace_report(state_fd, &text);
         request_release(&q);
-        if (r < 0)
+        if (r < 0) {
                 errtext_set(err, r, "%s", why.text[0] ? why.text : errno_name(r, (char[128]){ 0 }));
+                if (why.text[0])
+                        report_error(state_fd, why.text);
+        }
         return r;
 }

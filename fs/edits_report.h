@@ -24,6 +24,7 @@
  *     bad <sentence>
  *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>
  *     reverted <path>
+ *     error <sentence>                                                   alone: why nothing else was done
  *     end
  *
  * The cost is in proportion to the rows, not to the environment. */

@@ -60,12 +60,28 @@ static int ask_program(const struct target *t, struct errtext *err)
         return errtext_set(err, -EIO, "%s", *last ? last : "fusepkg-mount --edits failed");
 }
 
+/* What the mount could not do, in its words. */
+static int explain(const struct target *t, int r, struct errtext *err)
+{
+        static const char start[] = EDITS_REPORT_HEAD "\nerror ";
+        cleanup_buf struct buf text = { 0 }, sentence = { 0 };
+
+        if (file_read_at(t->state_fd, EDITS_REPORT_FILE, ERRTEXT_SIZE * 4, &text) < 0 || !text.data ||
+            strncmp(text.data, start, strlen(start)) != 0)
+                return r;
+        (void)unlinkat(t->state_fd, EDITS_REPORT_FILE, 0);
+        if (buf_add_unescaped(&sentence, text.data + strlen(start), strcspn(text.data + strlen(start), "\n")) < 0 || !sentence.len)
+                return r;
+        return errtext_set(err, r, "%s", sentence.data);
+}
+
 int edits_ask(const struct target *t, const char *request, struct edit_report *ret, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 };
         struct mount_info info;
         int r = buf_printf(&text, EDITS_REQUEST_HEAD "\n%send\n", request);
 
+        (void)unlinkat(t->state_fd, EDITS_REPORT_FILE, 0);
         if (r == 0)
                 r = file_replace(t->state_fd, EDITS_REQUEST_FILE, text.data, text.len, 0600, false);
         if (r < 0)
@@ -78,7 +94,7 @@ int edits_ask(const struct target *t, const char *request, struct edit_report *r
                 r = info.state == MOUNT_LIVE ? ask_mount(t, err) : ask_program(t, err);
         (void)unlinkat(t->state_fd, EDITS_REQUEST_FILE, 0);
         if (r < 0)
-                return r;
+                return explain(t, r, err);
         buf_clear(&text);
         r = file_read_at(t->state_fd, EDITS_REPORT_FILE, REPORT_MAX, &text);
         if (r < 0)
