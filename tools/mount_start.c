@@ -3,6 +3,7 @@
 #include "store/buf.h"
 #include "store/files.h"
 #include "tools/bare_seen.h"
+#include "tools/container_hints.h"
 #include "tools/doctor_checks.h"
 #include "tools/identity.h"
 #include "tools/python_start.h"
@@ -286,6 +287,15 @@ void mount_hints(const struct target *t)
                 doctor_check_device, doctor_check_fusermount, doctor_check_apparmor,
         };
         struct doctor_place place = { .venv = t->venv, .site = t->site };
+        cleanup_buf struct buf lines = { 0 };
+        struct container_facts facts;
+
+        container_look(&facts);
+        if (container_hints(&facts, t->venv, &lines) == 0 && lines.len) {
+                for (char *line = lines.data, *end; (end = strchr(line, '\n')); line = end + 1)
+                        ui_hint("%.*s", (int)(end - line), line);
+                return;
+        }
 
         for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
                 struct finding f = { 0 };

@@ -1,0 +1,63 @@
+#include "tools/container_hints.h"
+
+#include "store/files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum {
+        FILE_MAX = 64 << 10, /* bytes */
+        SYS_ADMIN_BIT = 21,
+};
+
+static enum container_kind kind(void)
+{
+        if (getenv("KUBERNETES_SERVICE_HOST"))
+                return CONTAINER_KUBERNETES;
+        if (access("/run/.containerenv", F_OK) == 0)
+                return CONTAINER_PODMAN;
+        if (access("/.dockerenv", F_OK) == 0)
+                return CONTAINER_DOCKER;
+        return getenv("container") ? CONTAINER_OTHER : CONTAINER_NONE;
+}
+
+/* "CapEff:\t00000000a80425fb": for us as root; what fusermount3 can get is bounded by CapBnd. */
+static bool may_mount(void)
+{
+        const char *name = geteuid() == 0 ? "CapEff:" : "CapBnd:", *line;
+        cleanup_close int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        cleanup_buf struct buf text = { 0 };
+
+        if (fd < 0 || file_read_all(fd, FILE_MAX, &text) < 0 || !(line = strstr(text.data, name)))
+                return true;
+        return strtoull(line + strlen(name), NULL, 16) >> SYS_ADMIN_BIT & 1;
+}
+
+void container_look(struct container_facts *ret)
+{
+        cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        *ret = (struct container_facts){ .kind = kind(), .device = fd >= 0, .may_mount = may_mount() };
+}
+
+int container_hints(const struct container_facts *f, const char *venv, struct buf *ret)
+{
+        bool pod = f->kind == CONTAINER_KUBERNETES;
+        int r = 0;
+
+        if (f->kind == CONTAINER_NONE)
+                return 0;
+        if (!f->device)
+                r = buf_printf(ret, pod ? "this pod has no /dev/fuse: a device plugin must give it one (resources.limits of its resource, such as "
+                                          "'smarter-devices/fuse: 1'); a hostPath volume is not enough\n"
+                                        : "this container has no usable /dev/fuse: add '--device /dev/fuse' to its command line\n");
+        if (r == 0 && !f->may_mount)
+                r = buf_printf(ret, pod ? "this pod may not mount: add 'securityContext: {capabilities: {add: [SYS_ADMIN]}}' to its container\n"
+                                        : "this container may not mount: add '--cap-add SYS_ADMIN' to its command line\n");
+        if (r == 0 && f->device && f->may_mount)
+                r = buf_printf(ret, pod ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod\n"
+                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the command line of the container\n");
+        return r < 0 ? r
+                     : buf_printf(ret, "without a mount: `fusepkg eject --venv '%s'` makes it an ordinary venv, and `fusepkg export --to DIR` writes plain files\n",
+                                  venv);
+}
