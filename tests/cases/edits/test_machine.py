@@ -98,7 +98,8 @@ class Machine(RuleBasedStateMachine):
     # Helpers.
 
     def pick(self, number, wanted=None):
-        paths = self.twin.paths(wanted)
+        # Whoever takes away a distribution's dist-info has uninstalled it, and the next command knows: not what is tested here.
+        paths = [p for p in self.twin.paths(wanted) if ".dist-info" not in p]
         return paths[number % len(paths)] if paths else "a"
 
     def new_path(self, number, name):
