@@ -59,12 +59,18 @@ void tree_view_done(struct tree *t, struct view_ref *ref)
 
 /* Nodes -------------------------------------------------------------------------------------------------------- */
 
-static int64_t ns_of(struct timespec t)
+int64_t tree_ns(struct timespec t)
 {
-        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+        enum { SECOND = 1000000000 };
+
+        if (t.tv_sec >= INT64_MAX / SECOND)
+                return INT64_MAX / SECOND * SECOND;
+        if (t.tv_sec <= INT64_MIN / SECOND)
+                return INT64_MIN / SECOND * SECOND;
+        return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
 }
 
-static struct timespec time_of(int64_t ns)
+struct timespec tree_time(int64_t ns)
 {
         struct timespec t = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 
@@ -89,7 +95,7 @@ static int named_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *
                 return r;
         *ret = (struct edit_node){
                 .id = id, .mode = n.st.st_mode, .uid = n.st.st_uid, .gid = n.st.st_gid, .links = 1, .rdev = n.st.st_rdev,
-                .atime = ns_of(n.st.st_atim), .mtime = ns_of(n.st.st_mtim), .ctime = ns_of(n.st.st_ctim),
+                .atime = tree_ns(n.st.st_atim), .mtime = tree_ns(n.st.st_mtim), .ctime = tree_ns(n.st.st_ctim),
                 .below = S_ISDIR(n.st.st_mode) ? id : 0,
         };
         return 0;
@@ -135,7 +141,7 @@ static void stat_dir(struct tree *t, const struct edit_node *n, struct stat *st)
                 return;
         if (n->links)
                 st->st_nlink += below.st.st_nlink - 2;
-        if (ns_of(below.st.st_ctim) > n->ctime)
+        if (tree_ns(below.st.st_ctim) > n->ctime)
                 st->st_mtim = st->st_ctim = below.st.st_ctim;
 }
 
@@ -150,7 +156,7 @@ static int stat_data(struct tree *t, const struct edit_node *n, struct stat *st)
         st->st_blocks = data.st_blocks;
         st->st_mtim = data.st_mtim;
         st->st_atim = data.st_atim;
-        if (ns_of(data.st_ctim) > n->ctime)
+        if (tree_ns(data.st_ctim) > n->ctime)
                 st->st_ctim = data.st_ctim;
         return 0;
 }
@@ -192,9 +198,9 @@ int tree_stat(struct tree *t, const struct edit_node *n, bool stored, struct nod
         ret->st.st_nlink = n->links;
         ret->st.st_rdev = n->rdev;
         ret->st.st_blksize = 4096;
-        ret->st.st_atim = time_of(n->atime);
-        ret->st.st_mtim = time_of(n->mtime);
-        ret->st.st_ctim = time_of(n->ctime);
+        ret->st.st_atim = tree_time(n->atime);
+        ret->st.st_mtim = tree_time(n->mtime);
+        ret->st.st_ctim = tree_time(n->ctime);
         if (S_ISDIR(n->mode))
                 stat_dir(t, n, &ret->st);
         else if (n->data)

@@ -3,18 +3,13 @@
 
 #include <fcntl.h>
 
-static int64_t ns_of(struct timespec t)
-{
-        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* What is not "now" and not "leave" is taken as it is. */
 static void set_time(struct timespec *wanted, int64_t now, int64_t *time)
 {
         if (wanted->tv_nsec == UTIME_NOW)
-                *wanted = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
+                *wanted = tree_time(now);
         if (wanted->tv_nsec != UTIME_OMIT)
-                *time = ns_of(*wanted);
+                *time = tree_ns(*wanted);
 }
 
 static int set_data_times(struct tree *t, uint64_t id, const struct timespec times[2])

@@ -126,9 +126,10 @@ static size_t find_id(const struct id_set *s, uint64_t id)
         return at;
 }
 
+/* 0 is no id, and what is empty is marked by it. */
 bool id_set_has(const struct id_set *s, uint64_t id)
 {
-        return s->count && s->ids[find_id(s, id)] == id;
+        return id && s->count && s->ids[find_id(s, id)] == id;
 }
 
 int id_set_add(struct id_set *s, uint64_t id)

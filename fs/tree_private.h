@@ -33,6 +33,9 @@ static inline const struct view *tree_current(const struct tree *t)
 
 /* The time of a change: later than any that was given, and than the generation's. */
 int64_t tree_now(struct tree *t);
+/* Times as rows have them, from 1677 to 2262 (ns; what lies beyond is the first or the last second of it), and back. */
+int64_t tree_ns(struct timespec t);
+struct timespec tree_time(int64_t ns);
 
 /* The row of a node, or what the view has as a row that is not there yet (*RET_STORED false).  A file of the view that no name shows any more has 0 links.
  * -ENOENT. */
