@@ -1,4 +1,6 @@
 """Ending a mount's processes without a warning."""
+import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -16,17 +18,22 @@ def is_running(pid):
         return False
 
 
-def kill(pids):
-    """Returns when they have ended: before, the mount is not dead yet."""
+def kill(pids, venv):
+    """Returns when they have ended, and the kernel knows what has become of the mount."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     while any(is_running(pid) for pid in pids):
         time.sleep(0.002)
+    with contextlib.suppress(OSError):
+        os.statvfs(venv.site)  # never answered from a cache
+    with open(venv.state / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def kill_mount(venv):
     """All processes that serve this mount."""
     wanted = str(venv.site)
-    pids = [pid for pid, command in guard.processes(venv.account.mark) if "fusepkg-mount" in command.split()[0] and wanted in command]
-    kill(pids)
+    pids = [pid for pid, command in guard.processes(venv.account.mark)
+            if "fusepkg-mount" in command.split()[0] and wanted in command]
+    kill(pids, venv)
     return pids
