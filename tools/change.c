@@ -417,6 +417,7 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
                 (void)identity_note_first(&c->t, err);
                 if (python_start_write(&c->t, err) < 0)
                         ui_warning("%s", err->text);
+                target_give_state(&c->t);
         }
         /* A Python was faster. */
         if (r == -EALREADY)

@@ -33,14 +33,16 @@ static bool may_mount(void)
         return strtoull(line + strlen(name), NULL, 16) >> SYS_ADMIN_BIT & 1;
 }
 
+/* EACCES is about users and modes, and another check's business; a device that the cgroup refuses is EPERM. */
 void container_look(struct container_facts *ret)
 {
         cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        bool device = fd >= 0 || errno == EACCES;
 
-        *ret = (struct container_facts){ .kind = kind(), .device = fd >= 0, .may_mount = may_mount() };
+        *ret = (struct container_facts){ .kind = kind(), .device = device, .may_mount = may_mount() };
 }
 
-int container_hints(const struct container_facts *f, const char *venv, struct buf *ret)
+int container_lacks(const struct container_facts *f, struct buf *ret)
 {
         bool pod = f->kind == CONTAINER_KUBERNETES;
         int r = 0;
@@ -48,16 +50,28 @@ int container_hints(const struct container_facts *f, const char *venv, struct bu
         if (f->kind == CONTAINER_NONE)
                 return 0;
         if (!f->device)
-                r = buf_printf(ret, pod ? "this pod has no /dev/fuse: a device plugin must give it one (resources.limits of its resource, such as "
-                                          "'smarter-devices/fuse: 1'); a hostPath volume is not enough\n"
-                                        : "this container has no usable /dev/fuse: add '--device /dev/fuse' to its command line\n");
+                r = buf_add_str(ret, pod ? "this pod has no /dev/fuse: a device plugin must give it one (resources.limits of its resource, such as "
+                                           "'smarter-devices/fuse: 1'); a hostPath volume is not enough\n"
+                                         : "this container has no usable /dev/fuse: add '--device /dev/fuse' to its command line\n");
         if (r == 0 && !f->may_mount)
-                r = buf_printf(ret, pod ? "this pod may not mount: add 'securityContext: {capabilities: {add: [SYS_ADMIN]}}' to its container\n"
-                                        : "this container may not mount: add '--cap-add SYS_ADMIN' to its command line\n");
-        if (r == 0 && f->device && f->may_mount)
-                r = buf_printf(ret, pod ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod\n"
-                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the command line of the container\n");
-        return r < 0 ? r
-                     : buf_printf(ret, "without a mount: `fusepkg eject --venv '%s'` makes it an ordinary venv, and `fusepkg export --to DIR` writes plain files\n",
-                                  venv);
+                r = buf_add_str(ret, pod ? "this pod may not mount: add 'securityContext: {capabilities: {add: [SYS_ADMIN]}}' to its container\n"
+                                         : "this container may not mount: add '--cap-add SYS_ADMIN' to its command line\n");
+        return r;
+}
+
+int container_advice(const struct container_facts *f, struct buf *ret)
+{
+        if (f->kind == CONTAINER_NONE)
+                return 0;
+        return buf_add_str(ret, f->kind == CONTAINER_KUBERNETES
+                                        ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod\n"
+                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the container's command line\n");
+}
+
+int container_ways_out(const struct container_facts *f, const char *venv, struct buf *ret)
+{
+        if (f->kind == CONTAINER_NONE)
+                return 0;
+        return buf_printf(ret, "without a mount: `fusepkg eject --venv '%s'` makes it an ordinary venv, and `fusepkg export --to DIR` writes plain files\n",
+                          venv);
 }

@@ -248,6 +248,7 @@ static void leave_bare(const struct target *t)
                 ui_warning("cannot note what is in '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
         if (identity_note_first(t, &err) < 0 || python_start_write(t, &err) < 0)
                 ui_warning("%s", err.text);
+        target_give_state(t);
 }
 
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err)
@@ -281,29 +282,42 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
         return start_behind(t, program, o, state.data, err);
 }
 
-void mount_hints(const struct target *t)
+static bool say_lines(struct buf *lines)
+{
+        for (char *line = lines->data, *end; line && (end = strchr(line, '\n')); line = end + 1)
+                ui_hint("%.*s", (int)(end - line), line);
+        return lines->len > 0;
+}
+
+/* What this machine lacks: the first that is found. */
+static bool say_check(const struct target *t)
 {
         static int (*const checks[])(const struct doctor_place *, struct finding *) = {
                 doctor_check_device, doctor_check_fusermount, doctor_check_apparmor,
         };
         struct doctor_place place = { .venv = t->venv, .site = t->site };
-        cleanup_buf struct buf lines = { 0 };
-        struct container_facts facts;
-
-        container_look(&facts);
-        if (container_hints(&facts, t->venv, &lines) == 0 && lines.len) {
-                for (char *line = lines.data, *end; (end = strchr(line, '\n')); line = end + 1)
-                        ui_hint("%.*s", (int)(end - line), line);
-                return;
-        }
 
         for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
                 struct finding f = { 0 };
 
                 if (checks[i](&place, &f) == 0 && !f.ok && f.hint[0]) {
                         ui_hint("%s", f.hint);
-                        return;
+                        return true;
                 }
         }
-        ui_hint("fusepkg doctor shows what this machine offers");
+        return false;
+}
+
+void mount_hints(const struct target *t)
+{
+        cleanup_buf struct buf lacks = { 0 }, advice = { 0 }, out = { 0 };
+        struct container_facts facts;
+
+        container_look(&facts);
+        if (container_lacks(&facts, &lacks) < 0 || container_advice(&facts, &advice) < 0 ||
+            container_ways_out(&facts, t->venv, &out) < 0)
+                return;
+        if (!say_lines(&lacks) && !say_check(t) && !say_lines(&advice))
+                ui_hint("fusepkg doctor shows what this machine offers");
+        say_lines(&out);
 }

@@ -14,33 +14,45 @@ def wheel(make_wheel, version):
                       entry_points={"console_scripts": {"demo": "demo:main", f"demo{version[0]}": "demo:main"}})
 
 
+def run_bare(account, venv, script):
+    """As Python runs it that does not mount: without `site`."""
+    code = f"import runpy, sys; sys.path.insert(0, {str(venv.site)!r}); runpy.run_path({str(venv.bin / script)!r}, run_name='__main__')"
+    return account.run([venv.python, "-S", "-c", code]).out
+
+
+def snapshot(account, venv):
+    """Without what makes Python's start mount."""
+    found = tree.snapshot_venv_as(account, venv)
+    return {path: what for path, what in found.items() if not path.endswith("/fusepkg.pth")}
+
+
 def test_a_replaced_one_is_hidden_and_comes_back(account, new_venv, make_wheel):
     venv = bare_venv(account, new_venv, make_wheel)
-    before = tree.snapshot_venv_as(account, venv)
+    before = snapshot(account, venv)
     said = venv.fusepkg("add", wheel(make_wheel, "2.0")).err
     assert " - demo==1.0\n + demo==2.0\n" in said
     assert account.run([venv.bin / "demo"]).out == "2.0\n"
     assert not (venv.bin / "demo1").exists() and (venv.bin / "demo2").exists()
     assert venv.fusepkg("list", "--json").json() == [{"name": "demo", "version": "2.0"}]
     venv.fusepkg("umount")
-    assert account.run([venv.bin / "demo"]).out == account.run([venv.bin / "demo1"]).out == "1.0\n"
+    assert run_bare(account, venv, "demo") == run_bare(account, venv, "demo1") == "1.0\n"
     venv.fusepkg("mount")
     assert account.run([venv.bin / "demo"]).out == "2.0\n"
     venv.fusepkg("remove", "demo")
     venv.fusepkg("umount")
-    assert tree.differences(tree.snapshot_venv_as(account, venv), before) == []
+    assert tree.differences(snapshot(account, venv), before) == []
 
 
 def test_a_removed_one_is_hidden_and_comes_back(account, new_venv, make_wheel):
     venv = bare_venv(account, new_venv, make_wheel)
-    before = tree.snapshot_venv_as(account, venv)
+    before = snapshot(account, venv)
     assert " - demo==1.0\n" in venv.fusepkg("remove", "demo").err
     assert venv.is_mounted
     venv.run_python("import demo", status=1)
     assert not (venv.bin / "demo").exists()
     assert "not installed" in venv.fusepkg("remove", "demo").err
     venv.fusepkg("umount")
-    assert tree.differences(tree.snapshot_venv_as(account, venv), before) == []
+    assert tree.differences(snapshot(account, venv), before) == []
 
 
 def test_the_same_scripts_come_back_too(root, new_venv, make_wheel):
@@ -50,7 +62,7 @@ def test_the_same_scripts_come_back_too(root, new_venv, make_wheel):
     venv.fusepkg("remove", "demo")
     assert not (venv.bin / "demo").exists()
     venv.fusepkg("umount")
-    assert root.run([venv.bin / "demo"]).out == "1.0\n"
+    assert run_bare(root, venv, "demo") == "1.0\n"
 
 
 def test_one_without_record_is_refused(root, new_venv, make_wheel):
