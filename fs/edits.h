@@ -7,6 +7,7 @@
  *     node(id, mode, uid, gid, links, subdirs, rdev, atime, mtime, ctime, data, below, parent, target)
  *     entry(dir, cookie, name, id, type, horizon)
  *     done(cell, connection, request, result, id)
+ *     announce(dir, name)
  *     meta(key, value)
  *
  * A **node** row of an image's or the base's id overrides the attributes that the view gives; one of an id with bit 62 is a node that was made
@@ -20,6 +21,9 @@
  *
  * `done`: the last change that each of the mount's cells has made, replaced in the same transaction as its effect: a request that is
  * served a second time, after a crash, is answered and not repeated.
+ *
+ * `announce`: of what a switch or a revert changed the kernel has to be told; put in the same transaction, removed when it has been.  A process that takes
+ * over a mount tells it again.  NULL: the directory itself.
  *
  * SQLite: WAL, synchronous=NORMAL, exclusive: opened by the owner of the environment's lock alone.  A killed process loses nothing; a power cut
  * loses at most the last moments, or nothing before the last edits_sync.
@@ -131,6 +135,11 @@ struct edit_done {
 };
 int edits_done_get(struct edits *e, uint32_t cell, struct edit_done *ret);
 int edits_done_put(struct edits *e, uint32_t cell, const struct edit_done *d);
+
+/* In a transaction; all of them in their order, NAME valid during the call (NULL: DIR itself); none is left. */
+int edits_announce_put(struct edits *e, uint64_t dir, const char *name);
+int edits_announce_each(struct edits *e, int (*fn)(uint64_t dir, const char *name, void *user), void *user);
+int edits_announce_clear(struct edits *e);
 
 /* SQLite's own check; a sentence when something is wrong (-EUCLEAN). */
 int edits_integrity(struct edits *e, struct errtext *err);

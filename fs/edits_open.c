@@ -23,6 +23,7 @@ static const char schema[] =
         "CREATE TABLE entry(dir INTEGER NOT NULL, cookie INTEGER NOT NULL, name BLOB NOT NULL, id INTEGER NOT NULL,"
         " type INTEGER NOT NULL, horizon INTEGER NOT NULL, PRIMARY KEY(dir, cookie, name)) WITHOUT ROWID;"
         "CREATE INDEX entry_of ON entry(id) WHERE id <> 0;"
+        "CREATE TABLE announce(dir INTEGER NOT NULL, name TEXT);"
         "CREATE TABLE done(cell INTEGER PRIMARY KEY, connection INTEGER NOT NULL, request INTEGER NOT NULL,"
         " result INTEGER NOT NULL, id INTEGER NOT NULL);";
 
@@ -56,6 +57,9 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_META_PUT] = "REPLACE INTO meta(key, value) VALUES(?1, ?2)",
         [EDITS_DONE_GET] = "SELECT connection, request, result, id FROM done WHERE cell = ?1",
         [EDITS_DONE_PUT] = "REPLACE INTO done(cell, connection, request, result, id) VALUES(?1,?2,?3,?4,?5)",
+        [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
+        [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
+        [EDITS_ANNOUNCE_CLEAR] = "DELETE FROM announce",
 };
 
 /* SQLite says "disk I/O error" for a quota, and the errno that it keeps may be of a later call: what does writing say? */

@@ -32,6 +32,9 @@ enum edits_statement {
         EDITS_META_PUT,
         EDITS_DONE_GET,
         EDITS_DONE_PUT,
+        EDITS_ANNOUNCE_PUT,
+        EDITS_ANNOUNCE_LIST,
+        EDITS_ANNOUNCE_CLEAR,
         EDITS_STATEMENTS,
 };
 

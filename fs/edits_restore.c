@@ -337,6 +337,8 @@ int edits_restore(struct edit_items *items, const bool *chosen, struct tree_chan
                 r.now = tree_now(r.tree);
                 e = change_rows(&r);
                 if (e == 0)
+                        e = tree_announce(r.tree, changes);
+                if (e == 0)
                         e = edits_commit(r.tree->edits);
                 else
                         edits_rollback(r.tree->edits);

@@ -4,6 +4,7 @@
 #include "store/wheel_name.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <xxhash.h>
 
 static char *copy_string(const char *s)
@@ -311,21 +312,33 @@ int environment_format(const struct environment *e, struct buf *ret)
         return r < 0 ? r : buf_add(ret, b.data, b.len);
 }
 
-int environment_load(int dirfd, struct environment **ret, struct errtext *err)
+static int load_file(int dirfd, const char *path, struct environment **ret, struct errtext *err)
 {
         struct buf text cleanup_buf = { 0 };
         struct errtext why = { "" };
         char name[128];
-        int r = file_read_at(dirfd, ENVIRONMENT_FILE, ENVIRONMENT_MAX, &text);
+        int r = file_read_at(dirfd, path, ENVIRONMENT_MAX, &text);
 
-        if (r == -ENOENT)
-                return errtext_set(err, r, "there is no fusepkg environment here");
         if (r < 0)
-                return errtext_set(err, r, "cannot read '%s/%s': %s", ENVIRONMENT_DIR, ENVIRONMENT_FILE,
-                                   errno_name(r, name));
-        r = environment_parse(text.data, text.len, ret, &why);
+                return errtext_set(err, r, "cannot read '%s/%s': %s", ENVIRONMENT_DIR, path, errno_name(r, name));
+        r = environment_parse(text.data ? text.data : "", text.len, ret, &why);
         if (r < 0)
-                return errtext_set(err, r, "cannot use '%s/%s': %s", ENVIRONMENT_DIR, ENVIRONMENT_FILE,
+                return errtext_set(err, r, "cannot use '%s/%s': %s", ENVIRONMENT_DIR, path,
                                    why.text[0] ? why.text : errno_name(r, name));
         return 0;
+}
+
+int environment_load(int dirfd, struct environment **ret, struct errtext *err)
+{
+        int r = load_file(dirfd, ENVIRONMENT_FILE, ret, err);
+
+        return r == -ENOENT ? errtext_set(err, r, "there is no fusepkg environment here") : r;
+}
+
+int environment_load_generation(int dirfd, uint64_t generation, struct environment **ret, struct errtext *err)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "history/%" PRIu64, generation);
+        return load_file(dirfd, path, ret, err);
 }

@@ -118,6 +118,8 @@ int environment_parse(const char *text, size_t len, struct environment **ret, st
 int environment_format(const struct environment *e, struct buf *ret);
 /* Reads DIRFD/environment, DIRFD being the .fusepkg folder.  -ENOENT: there is none. */
 int environment_load(int dirfd, struct environment **ret, struct errtext *err);
+/* The same of an older generation, from the history. */
+int environment_load_generation(int dirfd, uint64_t generation, struct environment **ret, struct errtext *err);
 int environment_copy(const struct environment *e, struct environment **ret);
 void environment_free(struct environment *e); /* NULL is fine */
 

@@ -1,32 +1,26 @@
 /* mount_main.c: fusepkg-mount, which serves one environment at one site-packages; control.h says how it is started.
  *
- * Order: both folders are opened, then the lock is taken, then the environment, its store and the base are loaded, and only then anything is
- * mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with the process) and at
- * worst a dead mount, which the next command detaches. */
+ * Order: both folders are opened, then the lock is taken; what was started becomes the keeper (keeper.h).  Its worker loads the environment, its store and the
+ * base, and only then anything is mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with
+ * the last of both) and at worst a dead mount, which the next command detaches. */
 #include "fs/edits_report.h"
-#include "fs/mount_place.h"
-#include "fs/mount_session.h"
+#include "fs/handover.h"
+#include "fs/keeper.h"
+#include "fs/mount_load.h"
 #include "fs/mount_write.h"
 #include "fs/owner.h"
-#include "fs/prime.h"
-#include "fs/vanish.h"
+#include "fs/worker.h"
 #include "store/files.h"
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <malloc.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/statfs.h>
+#include <time.h>
 
 enum {
         FUSE_MAGIC = 0x65735546,
-        CLOSE_LIMIT_S = 5,
-        SMALL_STACK = 256 << 10,
-        RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
+        ASIDE = 32, /* descriptors from here on are on their way to the numbers of handover.h */
 };
 
 struct arguments {
@@ -36,6 +30,7 @@ struct arguments {
         int ready_fd;
         bool foreground;
         bool allow_other;
+        const char *program; /* what was executed */
         bool edits; /* do what the request for the edits says, and end */
 };
 
@@ -91,8 +86,19 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
         return ret->site && ret->state && optind == argc ? 0 : -EINVAL;
 }
 
+static int put_aside(int *fd)
+{
+        int to = fcntl(*fd, F_DUPFD_CLOEXEC, ASIDE);
+
+        if (to < 0)
+                return -errno;
+        close(*fd);
+        *fd = to;
+        return 0;
+}
+
 /* Leaves the starter: no descriptor of it, no working directory, no session. */
-static int leave_starter(const struct arguments *a)
+static int leave_starter(struct arguments *a)
 {
         cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         pid_t pid;
@@ -116,7 +122,7 @@ static int leave_starter(const struct arguments *a)
                 close(fd);
         close_range((unsigned)(a->ready_fd > 2 ? a->ready_fd : 2) + 1, ~0U, 0);
         null = -1;
-        return chdir("/") < 0 ? -errno : 0;
+        return chdir("/") < 0 || (a->ready_fd >= 0 && put_aside(&a->ready_fd) < 0) ? -errno : 0;
 }
 
 static void say_ready(struct arguments *a, const char *line)
@@ -146,187 +152,9 @@ static int open_folders(const struct arguments *a, int *ret_site, int *ret_state
         return 0;
 }
 
-/* A venv that cannot be written is mounted all the same, read-only. */
-static int open_edits(struct server *s, const struct environment *e, struct errtext *err)
-{
-        int r = edits_open(s->state_fd, e->id, &s->edits, err);
+/* Without mounting ------------------------------------------------------------------------------------------------ */
 
-        if (r == -EROFS || r == -EACCES) {
-                s->read_only = true;
-                r = edits_open_copy(s->state_fd, e->id, &s->edits, err);
-                if (r == -ENOENT)
-                        r = -EROFS;
-        }
-        if (r == 0)
-                r = edit_data_open(s->state_fd, &s->edit_data, err);
-        if (r == 0)
-                return 0;
-        s->read_only = true;
-        edits_close(s->edits);
-        s->edits = NULL;
-        if (r != -EROFS && r != -EACCES && r != -ENOSPC && r != -EDQUOT)
-                return r;
-        log_line(&s->log, "%s: mounted read-only", err->text);
-        err->text[0] = '\0';
-        return 0;
-}
-
-static int view_above_cuts(struct server *s, const struct environment *e, struct view **ret, struct errtext *err)
-{
-        struct view_cut *cuts = NULL;
-        size_t n = 0;
-        int r = tree_cuts(s->edits, &cuts, &n);
-
-        if (r < 0)
-                return errtext_set(err, r, "cannot read the edits");
-        r = view_new_cut(e, s->pool, s->base, s->state_fd, NULL, cuts, n, ret, err);
-        tree_cuts_free(cuts, n);
-        return r;
-}
-
-static int load_view(struct server *s, const struct environment *e, int site_fd, struct view **ret, struct errtext *err)
-{
-        const char *moved = getenv("FUSEPKG_STORE");
-        int r = store_open(e->store_path, STORE_READ, &s->store, err), numbers;
-
-        /* Its new place is only recorded with the next change. */
-        if (r == -ENOENT && moved && *moved)
-                r = store_open(moved, STORE_READ, &s->store, err);
-        if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
-                r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
-                                s->store->id, e->store_id);
-        if (r == 0)
-                r = image_pool_new(s->store, &s->pool);
-        if (r < 0) {
-                close(site_fd);
-                return r;
-        }
-        numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
-        r = base_new(site_fd, numbers < 0 ? -1 : numbers, &s->base, err);
-        return r < 0 ? r : view_above_cuts(s, e, ret, err);
-}
-
-/* Rows of another generation are carried over before anything is dropped. */
-static int settle_edits(struct server *s, struct errtext *err)
-{
-        struct errtext note = { "" };
-        size_t lost = 0, kept = 0;
-        int r = tree_settle(s->tree, s->pool, s->base, &kept, &note, err);
-
-        if (*note.text)
-                log_line(&s->log, "the edits are of a generation that cannot be read: %s", note.text);
-        if (kept)
-                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept", kept);
-        if (r < 0)
-                return r;
-        r = tree_sweep(s->tree, &lost);
-        if (r < 0)
-                errtext_set(err, r, "cannot clear '.fusepkg/" EDIT_DATA_DIR "'");
-        if (lost)
-                log_line(&s->log, "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk", lost);
-        return r;
-}
-
-static int load(struct server *s, int site_fd, struct errtext *err)
-{
-        struct environment *e = NULL;
-        struct view *v = NULL;
-        int r = environment_load(s->state_fd, &e, err);
-
-        if (r == 0)
-                r = open_edits(s, e, err);
-        if (r == 0)
-                r = load_view(s, e, site_fd, &v, err);
-        else
-                close(site_fd);
-        if (r == 0)
-                r = tree_new(v, s->edits, s->edit_data, &s->tree);
-        if (r == 0)
-                r = settle_edits(s, err);
-        if (r == 0)
-                atomic_store(&s->announced, e->generation);
-        environment_free(e);
-        return r;
-}
-
-static int start_thread(void *(*run)(void *), struct server *s, size_t stack)
-{
-        pthread_attr_t attr;
-        pthread_t thread;
-        int r;
-
-        pthread_attr_init(&attr);
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        pthread_attr_setstacksize(&attr, stack);
-        r = -pthread_create(&thread, &attr, run, s);
-        pthread_attr_destroy(&attr);
-        return r;
-}
-
-/* They are never waited for: see main(). */
-static int start_threads(struct server *s, struct errtext *err)
-{
-        int r = server_prepare(s);
-
-        for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
-                r = start_thread(server_work, s, SMALL_STACK);
-        if (r == 0)
-                r = start_thread(reload_thread, s, RELOAD_STACK);
-        if (r == 0)
-                r = start_thread(prefetch_thread, s, SMALL_STACK);
-        if (r == 0)
-                r = start_thread(forget_thread, s, SMALL_STACK);
-        return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
-}
-
-/* Until the mount is gone, or a signal asks us to end it.  SIGHUP: read the environment again. */
-static void wait_for_end(struct server *s, int signal_fd, const char *site)
-{
-        dev_t device = mount_place_device(site);
-        struct signalfd_siginfo info;
-        struct vanish vanish;
-
-        vanish_init(&vanish, s->state_fd);
-        for (;;) {
-                struct pollfd fds[] = { { s->done_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 }, { vanish.fd, POLLIN, 0 } };
-
-                if (poll(fds, 3, vanish_timeout_ms(&vanish)) < 0 && errno != EINTR)
-                        return;
-                if (fds[0].revents) {
-                        log_line(&s->log, "unmounted from %s", site);
-                        return;
-                }
-                if (!vanish.left && vanish_is_gone(&vanish)) {
-                        log_line(&s->log, "the environment was deleted: unmounting %s", site);
-                        vanish_leave(&vanish, mount_place_detach(device, site));
-                }
-                if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof(info)) != sizeof(info))
-                        continue;
-                if (info.ssi_signo == SIGHUP) {
-                        reload_request(s, NULL, false);
-                        continue;
-                }
-                log_line(&s->log, "signal %u: unmounting %s", info.ssi_signo, site);
-                mount_place_detach(device, site);
-                return;
-        }
-}
-
-/* Signals are blocked in all threads and read from a descriptor by the main one. */
-static int block_signals(void)
-{
-        sigset_t set;
-
-        signal(SIGPIPE, SIG_IGN);
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-/* edits_report.h; without mounting. */
+/* edits_report.h */
 static int serve_edits_alone(struct server *s, struct errtext *err)
 {
         struct tree_changes changes = { 0 };
@@ -338,79 +166,122 @@ static int serve_edits_alone(struct server *s, struct errtext *err)
         return r;
 }
 
-static int serve(struct server *s, struct arguments *a, struct errtext *err)
+static int work_alone(const struct arguments *a, struct server *s, int site_fd, struct errtext *err)
 {
-        cleanup_close int signal_fd = block_signals();
-        struct prime prime = { -1, -1 };
         int r;
 
-        s->done_fd = eventfd(0, EFD_CLOEXEC);
-        if (signal_fd < 0 || s->done_fd < 0)
-                return errtext_set(err, -errno, "cannot set up signals");
-        r = mount_session(s, a->site, geteuid() == 0 || a->allow_other, err);
-        if (r < 0)
-                return r;
-        r = prime_fork(a->site, fuse_session_fd(s->se), &prime);
-        if (r == 0)
-                r = start_threads(s, err);
-        if (r == 0) {
-                r = prime_run(&prime);
-                if (r < 0)
-                        errtext_set(err, r, "mounted '%s', but cannot read it: %s", a->site, strerror(-r));
-        }
+        log_open(&s->log, s->state_fd, false);
+        s->lock_fd = r = owner_lock(s->state_fd, err);
         if (r < 0) {
-                fuse_session_unmount(s->se);
+                close(site_fd);
                 return r;
         }
-        log_line(&s->log, "mounted at %s: generation %llu", a->site, (unsigned long long)atomic_load(&s->announced));
-        say_ready(a, "ok\n");
-        wait_for_end(s, signal_fd, a->site);
-        /* The database first: whoever has the lock opens it.  Then the lock, at once: a thread that waits for a slow disk may keep the process for
-         * long. */
-        if (tree_lock_for_ever(s->tree, CLOSE_LIMIT_S) == 0)
-                edits_close(s->edits);
-        close(s->lock_fd);
+        r = mount_load(s, site_fd, err);
+        if (r == 0)
+                r = a->write ? mount_write(s, a->write, err) : serve_edits_alone(s, err);
+        if (r < 0)
+                log_line(&s->log, "%s", err->text);
+        return r;
+}
+
+/* Mounting ------------------------------------------------------------------------------------------------------- */
+
+static int place(int *fd, int number)
+{
+        int r = dup3(*fd, number, O_CLOEXEC) < 0 ? -errno : 0;
+
+        close(*fd);
+        *fd = -1;
+        return r;
+}
+
+/* The numbers of handover.h are free: leave_starter has closed what was there. */
+static int place_all(int site_fd, int state_fd, int lock_fd, struct handover **ret)
+{
+        int program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+        int *const fds[] = { &site_fd, &state_fd, &lock_fd, &program };
+        const int numbers[] = { HANDOVER_FD_SITE, HANDOVER_FD_STATE, HANDOVER_FD_LOCK, HANDOVER_FD_PROGRAM };
+        int r = program < 0 ? -errno : 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(fds) && r == 0; i++)
+                r = put_aside(fds[i]);
+        /* All numbers are taken from the start, so that nothing else gets one. */
+        for (int number = HANDOVER_FD_MEMORY; number < HANDOVER_FDS_END && r == 0; number++)
+                r = dup3(program, number, O_CLOEXEC) < 0 ? -errno : 0;
+        for (size_t i = 0; i < ARRAY_LEN(fds) && r == 0; i++)
+                r = place(fds[i], numbers[i]);
+        return r < 0 ? r : handover_new(ret);
+}
+
+static int fill(struct handover *h, const struct arguments *a, struct errtext *err)
+{
+        if (strlen(a->site) >= sizeof(h->site) || strlen(a->state) >= sizeof(h->state) || strlen(a->program) >= sizeof(h->program))
+                return errtext_set(err, -ENAMETOOLONG, "the path of the venv is too long");
+        memcpy(h->site, a->site, strlen(a->site) + 1);
+        memcpy(h->state, a->state, strlen(a->state) + 1);
+        memcpy(h->program, a->program, strlen(a->program) + 1);
+        h->foreground = a->foreground;
+        h->allow_other = geteuid() == 0 || a->allow_other;
+        h->since = (int64_t)time(NULL);
         return 0;
+}
+
+/* Returns on failure only: nothing is mounted then. */
+static int keep(struct arguments *a, int site_fd, int state_fd, struct errtext *err)
+{
+        struct handover *h;
+        int lock_fd = owner_lock(state_fd, err), r;
+
+        if (lock_fd < 0)
+                return lock_fd;
+        r = place_all(site_fd, state_fd, lock_fd, &h);
+        if (r == 0)
+                r = fill(h, a, err);
+        if (r < 0)
+                return *err->text ? r : errtext_set(err, r, "cannot share memory between the mount's processes: %s", strerror(-r));
+        keeper_main(h, a->ready_fd);
+}
+
+/* "" when it is not known: the mount cannot be upgraded then. */
+static void find_program(const char *name, char *ret, size_t size)
+{
+        ssize_t n;
+
+        if (name[0] == '/') {
+                snprintf(ret, size, "%s", name);
+                return;
+        }
+        n = readlink("/proc/self/exe", ret, size - 1);
+        ret[n > 0 ? n : 0] = '\0';
 }
 
 int main(int argc, char **argv)
 {
-        static struct server s = {
-                .state_fd = -1, .lock_fd = -1, .done_fd = -1, .prefetch = PREFETCH_INITIALIZER, .forget = FORGET_INITIALIZER,
-                .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
-        };
+        static struct server s = { .state_fd = -1, .lock_fd = -1, .done_fd = -1 };
+        char program[HANDOVER_PATH], line[ERRTEXT_SIZE + 16];
         struct errtext err = { "" };
         struct arguments a;
-        char line[ERRTEXT_SIZE + 16];
         int site_fd = -1, r;
 
+        if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+                worker_main();
+        if (argc > 1 && strcmp(argv[1], "--keeper") == 0)
+                keeper_again();
         if (parse_arguments(argc, argv, &a) < 0)
                 return usage();
-        /* Threads share two arenas, and what a request of 1 MiB took is kept for the next one. */
-        mallopt(M_ARENA_MAX, 2);
-        mallopt(M_MMAP_THRESHOLD, 4 << 20);
-        mallopt(M_TRIM_THRESHOLD, 4 << 20);
+        find_program(argv[0], program, sizeof(program));
+        a.program = program;
 
         r = leave_starter(&a);
         if (r == 0)
                 r = open_folders(&a, &site_fd, &s.state_fd, &err);
-        if (r == 0) {
-                log_open(&s.log, s.state_fd, a.foreground && !a.write);
-                s.lock_fd = r = owner_lock(s.state_fd, &err);
-        }
-        s.site = a.site;
-        if (r >= 0)
-                r = load(&s, site_fd, &err);
         if (r == 0)
-                r = a.write ? mount_write(&s, a.write, &err) : a.edits ? serve_edits_alone(&s, &err) : serve(&s, &a, &err);
+                r = a.write || a.edits ? work_alone(&a, &s, site_fd, &err) : keep(&a, site_fd, s.state_fd, &err);
         if (r < 0) {
-                if (s.log.fd > 0)
-                        log_line(&s.log, "not mounted: %s", err.text);
                 snprintf(line, sizeof(line), "error %s\n", *err.text ? err.text : strerror(-r));
-                if (a.ready_fd < 0 && (!a.foreground || a.write))
+                if (a.ready_fd < 0)
                         fprintf(stderr, "fusepkg-mount: %s\n", err.text);
                 say_ready(&a, line);
         }
-        /* Threads may still be in a request: the process ends without tearing down what they use. */
-        _exit(r < 0 ? 1 : 0);
+        return r < 0 ? 1 : 0;
 }

@@ -40,7 +40,7 @@ static void capture_end(struct capture *c, char *ret_text, size_t size)
                         *p = p[1] ? ';' : '\0';
 }
 
-static int session_new(struct server *s, bool allow_other)
+int mount_session_new(struct server *s, bool allow_other)
 {
         char options[] = "rw,nosuid,nodev,default_permissions,fsname=fusepkg,subtype=fusepkg,allow_other";
         char program[] = "fusepkg-mount", flag[] = "-o";
@@ -64,7 +64,7 @@ int mount_session(struct server *s, const char *site, bool allow_other, struct e
 
         if (r < 0)
                 return errtext_set(err, r, "cannot make a pipe");
-        r = session_new(s, allow_other);
+        r = mount_session_new(s, allow_other);
         if (r == 0 && fuse_session_mount(s->se, site) != 0)
                 r = -EACCES;
         capture_end(&c, said, sizeof(said));

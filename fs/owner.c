@@ -8,6 +8,11 @@
 #include <sys/file.h>
 #include <time.h>
 
+enum {
+        WHO_LINES = 4,      /* of the text: who it is */
+        TEXT_SIZE = 2048,   /* always: who reads it while it is written sees no end of an older one */
+};
+
 static void read_line(int dirfd, const char *path, char *ret_text, size_t size)
 {
         cleanup_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
@@ -21,12 +26,13 @@ static void read_line(int dirfd, const char *path, char *ret_text, size_t size)
 static int busy(int fd, struct errtext *err)
 {
         char text[512];
+        int lines = 0;
         ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
         text[n > 0 ? n : 0] = '\0';
         for (char *c = text; *c; c++)
                 if (*c == '\n')
-                        *c = c[1] ? ',' : '\0';
+                        *c = c[1] && ++lines < WHO_LINES ? ',' : '\0';
         return errtext_set(err, -EBUSY, "this environment is mounted already, by another process (%s)",
                            *text ? text : "which has not said yet who it is");
 }
@@ -44,12 +50,27 @@ static int take(int fd)
         return 0;
 }
 
+int owner_write(int fd, int pid, int64_t since, const char *more)
+{
+        char host[256] = "", boot[64], text[TEXT_SIZE];
+        int n;
+
+        gethostname(host, sizeof(host) - 1);
+        read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+        memset(text, '\n', sizeof(text));
+        n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n%s", host, boot, pid, (long long)since, more);
+        if (n >= 0 && n < TEXT_SIZE)
+                text[n] = '\n';
+        text[TEXT_SIZE - 1] = '\n';
+        return pwrite(fd, text, sizeof(text), 0) == sizeof(text) ? 0 : -EIO;
+}
+
 int owner_lock(int state_fd, struct errtext *err)
 {
         cleanup_close int fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT, 0644);
-        char host[256] = "", boot[64], text[512], why[128];
+        char why[128];
         bool read_only = fd == -EROFS || fd == -EACCES;
-        int n, r;
+        int r;
 
         /* A venv that cannot be written is locked all the same, by the file if there is one; who it is cannot be said. */
         if (read_only)
@@ -65,11 +86,7 @@ int owner_lock(int state_fd, struct errtext *err)
                 return errtext_set(err, r, "cannot lock .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(r, why));
         if (read_only)
                 return steal_fd(&fd);
-        gethostname(host, sizeof(host) - 1);
-        read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
-        n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n", host, boot, (int)getpid(),
-                     (long long)time(NULL));
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+        if (ftruncate(fd, 0) < 0 || owner_write(fd, (int)getpid(), time(NULL), "") < 0)
                 return errtext_set(err, -EIO, "cannot write .fusepkg/" CONTROL_LOCK_FILE);
         return steal_fd(&fd);
 }

@@ -1,5 +1,6 @@
 #include "fs/prime.h"
 #include "fs/environment.h"
+#include "fs/handover.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -75,6 +76,7 @@ int prime_fork(const char *site, int fuse_fd, struct prime *ret)
         if (ret->pid == 0) {
                 signal(SIGTERM, SIG_DFL);
                 close(fuse_fd);
+                close(HANDOVER_FD_FUSE);
                 close(go[1]);
                 /* End of file: the parent died or gave up. */
                 if (read(go[0], &c, 1) != 1)

@@ -14,6 +14,7 @@
  * stand in it.  What became of rows is told last, from the tree's list. Moved directories are reached by their ids: no name of the view leads to one
  * that was cut off. */
 #include "fs/edits_report.h"
+#include "fs/handover.h"
 #include "fs/server.h"
 
 #include <stdio.h>
@@ -200,6 +201,48 @@ static int switch_to(struct server *s, const struct environment *e, const struct
         return r;
 }
 
+static void announce(struct server *s, uint64_t generation)
+{
+        atomic_store(&s->announced, generation);
+        atomic_store(&s->handover->announced, generation);
+}
+
+/* From OLD to the current view.  What is noted as announced is never told again. */
+static void tell_switch(struct server *s, const struct view *old, const struct tree_changes *changes)
+{
+        struct view_ref *next = tree_view(s->tree);
+        struct change c = { s, old, next->view };
+
+        change_dir(&c, NODE_ROOT);
+        change_dir(&c, NODE_DATA);
+        for (size_t i = 0; i < changes->moved_count; i++)
+                change_dir(&c, changes->moved[i]);
+        tell_changes(s, changes);
+        if (changes->count)
+                tree_told(s->tree);
+        announce(s, view_environment(next->view)->generation);
+        tree_view_done(s->tree, next);
+}
+
+/* The process before this one may have died between a switch and the end of telling of it. */
+static void catch_up(struct server *s)
+{
+        struct tree_changes untold = { 0 };
+        int r = tree_untold(s->tree, &untold);
+
+        if (r < 0)
+                log_line(&s->log, "cannot read what the kernel was not told: %s", strerror(-r));
+        if (s->announced_view) {
+                tell_switch(s, s->announced_view, &untold);
+                view_free(s->announced_view);
+                s->announced_view = NULL;
+        } else if (untold.count) {
+                tell_changes(s, &untold);
+                tree_told(s->tree);
+        }
+        tree_changes_release(&untold);
+}
+
 static int reload(struct server *s)
 {
         struct environment *e = NULL;
@@ -219,19 +262,10 @@ static int reload(struct server *s)
                 goto out;
         }
 
-        struct view_ref *next = tree_view(s->tree);
-        struct change c = { s, old->view, next->view };
-
-        change_dir(&c, NODE_ROOT);
-        change_dir(&c, NODE_DATA);
-        for (size_t i = 0; i < changes.moved_count; i++)
-                change_dir(&c, changes.moved[i]);
-        tell_changes(s, &changes);
         if (changes.kept)
                 log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept/%llu", changes.kept,
                          (unsigned long long)e->generation);
-        atomic_store(&s->announced, view_environment(next->view)->generation);
-        tree_view_done(s->tree, next);
+        tell_switch(s, old->view, &changes);
         tree_view_done(s->tree, old);
 out:
         tree_changes_release(&changes);
@@ -249,16 +283,51 @@ static int serve_edits(struct server *s)
         if (r < 0)
                 log_line(&s->log, "cannot do what a command asks of the edits: %s", *why.text ? why.text : strerror(-r));
         tell_changes(s, &changes);
+        if (changes.count)
+                tree_told(s->tree);
         tree_changes_release(&changes);
         return r;
+}
+
+/* A request that waits for this thread leaves its cell to the next one; so it is copied for whoever has to begin again (under reload_lock). */
+static unsigned park(struct server *s)
+{
+        struct handover_parked *list = s->handover->parked;
+        const struct server_cell *c;
+        uint32_t index;
+        bool replayed;
+
+        c = server_own_cell(s, &index, &replayed);
+        if (!c)
+                return s->parked_again;
+        for (unsigned i = 0; c->size <= PARKED_BYTES && i < HANDOVER_PARKED; i++) {
+                if (atomic_load(&list[i].size) != 0)
+                        continue;
+                memcpy(list[i].bytes, c->bytes, c->size);
+                atomic_store(&list[i].size, c->size);
+                return i;
+        }
+        return HANDOVER_PARKED;
+}
+
+static void answer_waiting(struct server *s, const struct reload_waiting *w, int r)
+{
+        if (r < 0)
+                fuse_reply_err(w->req, -r);
+        else
+                fuse_reply_ioctl(w->req, 0, NULL, 0);
+        if (w->parked < HANDOVER_PARKED)
+                atomic_store(&s->handover->parked[w->parked].size, 0);
 }
 
 void *reload_thread(void *arg)
 {
         struct server *s = arg;
 
+        if (s->took_over)
+                catch_up(s);
         for (;;) {
-                fuse_req_t waiting[RELOADS_MAX];
+                struct reload_waiting waiting[RELOADS_MAX];
                 bool edits;
                 size_t n;
                 int r;
@@ -275,12 +344,8 @@ void *reload_thread(void *arg)
                 r = reload(s);
                 if (r == 0 && edits)
                         r = serve_edits(s);
-                for (size_t i = 0; i < n; i++) {
-                        if (r < 0)
-                                fuse_reply_err(waiting[i], -r);
-                        else
-                                fuse_reply_ioctl(waiting[i], 0, NULL, 0);
-                }
+                for (size_t i = 0; i < n; i++)
+                        answer_waiting(s, &waiting[i], r);
         }
         return NULL;
 }
@@ -292,7 +357,7 @@ void reload_request(struct server *s, fuse_req_t req, bool edits)
         pthread_mutex_lock(&s->reload_lock);
         full = req && s->reload_count == RELOADS_MAX;
         if (req && !full)
-                s->reload_waiting[s->reload_count++] = req;
+                s->reload_waiting[s->reload_count++] = (struct reload_waiting){ req, park(s) };
         s->reload_wanted = true;
         s->edits_wanted = s->edits_wanted || (edits && !full);
         pthread_cond_signal(&s->reload_cond);

@@ -25,6 +25,21 @@ enum {
 };
 
 struct server_cell;
+struct handover;
+
+/* A worker thread. */
+struct server_thread {
+        pthread_t thread;
+        uint32_t cell;  /* the one it is at; its own, as the next */
+        bool replayed;  /* what it is at may have been done by a process that died */
+        bool running;
+};
+
+/* Who waits for the reloader. */
+struct reload_waiting {
+        fuse_req_t req;
+        unsigned parked; /* handover.h; or HANDOVER_PARKED: nowhere */
+};
 
 struct server {
         struct fuse_session *se; /* immutable once threads run, as all without a remark */
@@ -38,16 +53,22 @@ struct server {
 
         const char *site;            /* where it was mounted */
         struct tree *tree;
+        struct view *announced_view; /* the reloader's, after a takeover: what the kernel was told last, where that is not what is served */
         struct edits *edits;         /* NULL, as the next: there are none, and can be none */
         bool read_only;              /* the venv cannot be written */
         struct edit_data *edit_data;
 
-        struct server_cell *cells;   /* of the workers, as the next: server_work.h */
+        struct handover *handover;   /* immutable, as the next: the memory that the next process has as well */
+        bool took_over;              /* from a process that died or ended: the kernel has a mount already */
+        struct server_thread threads[SERVER_THREADS]; /* of the workers, as the next ones: server_work.h */
         _Atomic unsigned workers;
         _Atomic uint64_t init_unique;
-        pthread_mutex_t turn;        /* held by the worker that reads */
-        unsigned crowded;            /* guarded by turn, as the next: requests before it spins again */
-        unsigned slow;               /* requests before it answers one without handing the turn on */
+        pthread_mutex_t turn_lock;   /* a leaf */
+        pthread_cond_t turn_cond;
+        int turn;                    /* guarded by turn_lock, as the next: the worker that reads; TURN_FREE, TURN_CLOSED */
+        unsigned replaying;          /* workers that have not begun to read */
+        _Atomic unsigned crowded;    /* of who has the turn, as the next: requests before it spins again */
+        _Atomic unsigned slow;       /* requests before it answers one without handing the turn on */
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */
@@ -57,8 +78,9 @@ struct server {
 
         pthread_mutex_t reload_lock;
         pthread_cond_t reload_cond;
-        fuse_req_t reload_waiting[RELOADS_MAX]; /* guarded by reload_lock, as the next two */
+        struct reload_waiting reload_waiting[RELOADS_MAX]; /* guarded by reload_lock, as the next two */
         size_t reload_count;
+        unsigned parked_again; /* while a parked request is processed again: where it is parked; else HANDOVER_PARKED */
         bool reload_wanted; /* without anybody waiting: SIGHUP */
         bool edits_wanted;  /* there is a request for the edits: edits_report.h */
 };
@@ -69,6 +91,9 @@ extern const struct fuse_lowlevel_ops server_ops;
  * mount is gone (ARG is the server). */
 int server_prepare(struct server *s);
 void *server_work(void *arg);
+/* In a process that takes over: gives libfuse the INIT that the kernel sent to the first one.  -EPROTO: what it would answer now is not what
+ * the kernel was told. */
+int server_replay_init(struct server *s);
 
 /* reload.c */
 void *reload_thread(void *arg);

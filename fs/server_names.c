@@ -9,7 +9,7 @@ struct tree_call server_call(fuse_req_t req)
 {
         const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-        return (struct tree_call){ .uid = ctx->uid, .gid = ctx->gid, .cell = NO_CELL };
+        return server_call_of(server_of(req), ctx->uid, ctx->gid);
 }
 
 static struct fuse_entry_param entry_of(const struct node *n)

@@ -20,6 +20,7 @@ static inline struct server *server_of(fuse_req_t req)
 
 /* Who asks. */
 struct tree_call server_call(fuse_req_t req);
+struct tree_call server_call_of(struct server *s, uid_t uid, gid_t gid);
 
 /* server_names.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

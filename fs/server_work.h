@@ -9,7 +9,11 @@
  * keeps the turn while it answers what is brief, and looks for the next request for up to SPIN_US before it
  * sleeps; the others are not even asked.  It hands the turn on before it answers what may take long (copies,
  * syncs), or as long as requests are slow; and it does not spin while others want its processor.  A brief
- * request waits for locks of this process and for the file systems below, never for another request. */
+ * request waits for locks of this process and for the file systems below, never for another request; where such a
+ * file system stalls, the keeper sees it, and the turn is taken from it (server_hand_on).
+ *
+ * The cells lie in memory that the next process has as well (handover.h).  It begins with those that are not empty: what
+ * the kernel still waits for is answered, by a thread each, and only then anything new is read. */
 #ifndef FUSEPKG_SERVER_WORK_H
 #define FUSEPKG_SERVER_WORK_H
 
@@ -22,6 +26,8 @@ enum {
         CROWDED_US = 30,  /* a processor that was given away and came back as late as this is wanted by others */
         SLOW_US = 1000,
         AWHILE = 64,      /* requests until it is tried again */
+        REPLAYS_MAX = 3,  /* a request with which three processes have died is answered with EIO */
+        REPLAY_WAIT_MS = 1000,
 };
 
 /* The worker's state, for whoever watches it. */
@@ -34,10 +40,25 @@ struct server_cell {
         _Atomic uint32_t state;
         uint32_t size;          /* bytes of the request; while busy, as the next */
         _Atomic int64_t since;  /* CLOCK_MONOTONIC, ns: when it was read */
-        char pad[CELL_HEADER - 16];
+        _Atomic uint32_t replays; /* how often a new process has begun with it */
+        _Atomic int32_t tid;    /* of the thread that is at it */
+        char pad[CELL_HEADER - 24];
         char bytes[CELL_BYTES]; /* struct fuse_in_header first */
 };
 
 _Static_assert(sizeof(struct server_cell) == CELL_HEADER + CELL_BYTES, "cells lie side by side on pages");
+
+/* Does the kernel still wait for the answer to that request? */
+bool server_is_pending(int fuse_fd, uint64_t unique);
+/* Bit 63 of a request's number: the kernel gives it a second time. */
+#define SERVER_RESENT (UINT64_C(1) << 63)
+/* In a process that takes over, before the workers are started: lets go of what has been answered.  After that: waits until the workers have answered the
+ * rest, has the kernel repeat what is in no cell, and lets them read.  Without a takeover the second alone. */
+void server_sort_cells(struct server *s);
+void server_open_turn(struct server *s);
+/* Whoever has the turn has been at one request for a second: another worker gets it. */
+void server_hand_on(struct server *s);
+/* The cell of the calling worker; NULL in another thread. */
+struct server_cell *server_own_cell(struct server *s, uint32_t *ret_index, bool *ret_replayed);
 
 #endif

@@ -130,6 +130,16 @@ int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size
 /* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself); tree.c. */
 uint64_t tree_above(struct tree *t, uint64_t dir);
 
+/* tree_announce.c.  Of what switches and reverts changed the kernel must be told, by whoever serves it: the list is put into the rows with the change itself
+ * (tree_announce: in its transaction, under the lock), and taken out when it has been told. */
+int tree_announce(struct tree *t, const struct tree_changes *c);
+void tree_told(struct tree *t);
+/* In a process that takes over: what may not have been told, with the directories of the view that rows name (`moved`). */
+int tree_untold(struct tree *t, struct tree_changes *ret);
+/* In a process that takes over, instead of tree_sweep: the kernel may hold removed nodes.  They are removed still, and *RET (on the heap) lists
+ * them, to be asked about. */
+int tree_take_over(struct tree *t, uint64_t **ret, size_t *ret_n);
+
 /* Everything about the rows that must hold: see README.md; calls FN with a sentence for each thing that does not. */
 int tree_check(struct tree *t, int (*fn)(const char *sentence, void *user), void *user);
 

@@ -240,6 +240,8 @@ static int carry_transaction(struct carry *c)
         if (!edits_is_empty(e))
                 r = carry_rows(c);
         if (r == 0)
+                r = tree_announce(c->t, c->changes);
+        if (r == 0)
                 r = edits_generation_set(e, view_environment(c->next)->generation);
         if (r < 0) {
                 edits_rollback(e);

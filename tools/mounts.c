@@ -33,6 +33,14 @@ const char *mount_state_name(enum mount_state s)
         return "unmounted";
 }
 
+static void take_upgrade(char *value, struct mount_info *info)
+{
+        char *said;
+
+        info->upgrades = (unsigned)strtoul(value, &said, 10);
+        snprintf(info->upgrade, sizeof info->upgrade, "%s", said + strspn(said, " "));
+}
+
 static void take_lock_line(char *line, struct mount_info *info)
 {
         char *value = strchr(line, ' ');
@@ -46,6 +54,16 @@ static void take_lock_line(char *line, struct mount_info *info)
                 snprintf(info->boot, sizeof info->boot, "%s", value);
         else if (strcmp(line, "pid") == 0)
                 info->pid = (int)strtol(value, NULL, 10);
+        else if (strcmp(line, "worker") == 0)
+                info->worker = (int)strtol(value, NULL, 10);
+        else if (strcmp(line, "restarts") == 0)
+                info->restarts = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(line, "reason") == 0)
+                snprintf(info->reason, sizeof info->reason, "%s", value);
+        else if (strcmp(line, "state") == 0)
+                info->degraded = strcmp(value, "degraded") == 0;
+        else if (strcmp(line, "upgrades") == 0)
+                take_upgrade(value, info);
         else if (strcmp(line, "since") == 0)
                 info->since = strtoll(value, NULL, 10);
 }

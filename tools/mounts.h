@@ -19,7 +19,13 @@ struct mount_info {
         bool locked;         /* a mount process lives and owns the environment, maybe where its mount cannot be seen */
         char host[256];      /* of the lock's owner; "" when unknown, as are the next ones when it is not locked */
         char boot[40];
-        int pid;             /* 0 when unknown */
+        int pid;             /* of the keeper; 0 when unknown */
+        int worker;          /* who serves: 0 when nobody does at the moment */
+        unsigned restarts;   /* of the worker */
+        char reason[256];    /* of the last one; "" */
+        bool degraded;       /* nobody can serve it: requests end with errors */
+        unsigned upgrades;   /* that were asked for and have ended */
+        char upgrade[256];   /* how the last one ended: "ok" or a sentence */
         int64_t since;       /* seconds since the epoch; 0 when unknown */
 };
 

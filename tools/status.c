@@ -75,7 +75,7 @@ static json_t *status_json(const struct status *s)
 {
         bool live = s->mount.state == MOUNT_LIVE;
 
-        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:I, s:o, s:I, s:o}",
+        return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:I, s:o}",
                          "venv", json_out_string(s->venv),
                          "site_packages", or_null(s->site),
                          "mounted", live,
@@ -83,7 +83,10 @@ static json_t *status_json(const struct status *s)
                          "since", json_since(s),
                          "store", or_null(s->store),
                          "generation", (json_int_t)s->generation,
-                         "worker_pid", live && s->mount.pid > 0 ? json_integer(s->mount.pid) : json_null(),
+                         "keeper_pid", json_count(live && s->mount.pid > 0, (uint64_t)s->mount.pid),
+                         "worker_pid", json_count(live && s->mount.worker > 0, (uint64_t)s->mount.worker),
+                         "restarts", json_count(live, s->mount.restarts),
+                         "last_reason", live && s->mount.reason[0] ? json_out_string(s->mount.reason) : json_null(),
                          "packages", (json_int_t)s->packages,
                          "files", json_count(s->totals, s->files),
                          "bytes_copied", json_count(s->totals, s->bytes_copied),
@@ -91,6 +94,14 @@ static json_t *status_json(const struct status *s)
                          "appeared", json_names(&s->appeared),
                          "edited", (json_int_t)s->edited,
                          "kept", json_names(&s->kept));
+}
+
+static void print_restarts(const struct mount_info *mount)
+{
+        if (mount->degraded)
+                printf("  nobody can serve it at the moment: %s\n", mount->reason);
+        else if (mount->restarts)
+                printf("  started again %u time%s; the last time: %s\n", mount->restarts, mount->restarts == 1 ? "" : "s", mount->reason);
 }
 
 static void print_status(const struct status *s)
@@ -103,6 +114,7 @@ static void print_status(const struct status *s)
         if (s->mount.state == MOUNT_LIVE && s->mount.pid > 0 && localtime_r(&start, &tm)) {
                 strftime(since, sizeof since, " since %Y-%m-%d %H:%M:%S", &tm);
                 printf("  %s%s by process %d\n", s->state, since, s->mount.pid);
+                print_restarts(&s->mount);
         } else {
                 printf("  %s\n", s->state);
         }

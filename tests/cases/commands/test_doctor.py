@@ -77,17 +77,11 @@ def test_a_store_that_cannot_be_written(user, root, folder):
 
 def test_a_dead_mount_is_told_and_left_alone(account, new_venv, make_wheel):
     import os
-    import signal
-    import time
-
-    from support import guard
+    from support.mount_kill import kill_both
 
     venv = new_venv(account)
     venv.fusepkg("add", make_wheel("demo"))
-    pid = venv.fusepkg("status", "--json").json()[0]["worker_pid"]
-    os.kill(pid, signal.SIGKILL)
-    while pid in [p for p, _ in guard.processes(account.mark)]:
-        time.sleep(0.01)
+    kill_both(venv)
     found = by_check(venv.fusepkg("doctor", "--json"))
     assert "dead" in found["venv"]["found"] and "fusepkg mount" in found["venv"]["hint"]
     assert venv.is_mounted

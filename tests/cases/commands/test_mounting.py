@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import guard
+from support.mount_kill import kill_both, pids
 from support.venvs import make_venv
 
 
@@ -17,22 +18,15 @@ def venv(account, new_venv, make_wheel):
     return venv
 
 
-def worker(venv):
-    return venv.fusepkg("status", "--json").json()[0]["worker_pid"]
-
-
-def kill_worker(venv):
-    pid = worker(venv)
-    os.kill(pid, signal.SIGKILL)
-    while pid in [p for p, _ in guard.processes(venv.account.mark)]:
-        time.sleep(0.01)
+def keeper(venv):
+    return pids(venv)[0]
 
 
 def test_mounting_twice_is_done_already(venv):
     venv.fusepkg("mount")
-    pid = worker(venv)
+    pid = keeper(venv)
     assert "already mounted" in venv.fusepkg("mount").err
-    assert worker(venv) == pid
+    assert keeper(venv) == pid
 
 
 def test_mounting_again_shows_what_the_mount_has_missed(root, new_venv, make_wheel):
@@ -55,7 +49,7 @@ def test_mounting_again_does_not_pretend_to_let_others_see_it(user, new_venv, ma
 
 def test_umount_takes_away_what_rm_has_left(account, venv):
     venv.fusepkg("mount")
-    pid = worker(venv)
+    pid = keeper(venv)
     account.run(["rm", "-rf", venv], status=1)
     assert venv.is_mounted and not (venv.path / "pyvenv.cfg").exists()
     code = f"import os; os.chdir({str(venv.site)!r}); print('ready', flush=True); import time; time.sleep(600)"
@@ -171,7 +165,7 @@ def test_a_copy_in_another_namespace_is_no_obstacle_to_umount(root, new_venv, ma
     """What a container that was started meanwhile has copied keeps the process, until that namespace ends."""
     venv = new_venv(root)
     venv.fusepkg("add", make_wheel("demo"))
-    pid = worker(venv)
+    pid = keeper(venv)
     holder = root.start(["unshare", "-m", "sh", "-c", "echo ready && exec sleep 600"], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "ready\n"
@@ -188,12 +182,12 @@ def test_a_copy_in_another_namespace_is_no_obstacle_to_umount(root, new_venv, ma
 
 def test_a_dead_mount_is_repaired_by_mount_and_taken_away_by_umount(venv):
     venv.fusepkg("mount")
-    kill_worker(venv)
+    kill_both(venv)
     now = venv.fusepkg("status", "--json").json()[0]
     assert (now["state"], now["mounted"], now["worker_pid"], now["since"]) == ("dead", False, None, None)
     venv.fusepkg("mount")
     venv.run_python("import demo")
-    kill_worker(venv)
+    kill_both(venv)
     venv.fusepkg("umount")
     assert not venv.is_mounted
     assert venv.fusepkg("status", "--json").json()[0]["state"] == "unmounted"
@@ -202,13 +196,13 @@ def test_a_dead_mount_is_repaired_by_mount_and_taken_away_by_umount(venv):
 def test_a_stopped_mount_hangs_nobody(venv):
     """status, umount of others and the listing of mounts must not wait for a process that does not answer."""
     venv.fusepkg("mount")
-    pid = worker(venv)
-    os.kill(pid, signal.SIGSTOP)
+    worker = pids(venv)[1]
+    os.kill(worker, signal.SIGSTOP)
     try:
         assert venv.fusepkg("status", "--json", timeout=60).json()[0]["state"] == "mounted"
         assert "already mounted" in venv.fusepkg("mount", timeout=60).err
     finally:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(worker, signal.SIGCONT)
 
 
 def test_foreground_serves_until_it_is_unmounted(account, venv):
@@ -216,9 +210,9 @@ def test_foreground_serves_until_it_is_unmounted(account, venv):
     while not venv.is_mounted:
         assert front.poll() is None
         time.sleep(0.02)
-    while worker(venv) is None:
+    while keeper(venv) is None:
         time.sleep(0.02)
-    assert worker(venv) == front.pid
+    assert keeper(venv) == front.pid
     venv.run_python("import demo")
     venv.fusepkg("umount")
     assert front.wait(60) == 0

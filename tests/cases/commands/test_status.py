@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-KEYS = {"venv", "site_packages", "mounted", "state", "since", "store", "generation", "worker_pid", "packages", "files",
-        "bytes_copied", "bytes_used"}
+KEYS = {"venv", "site_packages", "mounted", "state", "since", "store", "generation", "keeper_pid", "worker_pid", "restarts",
+        "last_reason", "packages", "files", "bytes_copied", "bytes_used"}
 
 
 @pytest.fixture
@@ -28,7 +28,9 @@ def test_a_mounted_one(account, venv):
     assert set(now) >= KEYS
     assert now["venv"] == str(venv) and now["site_packages"] == str(venv.site) and now["store"] == str(account.store)
     assert now["mounted"] is True and now["state"] == "mounted"
-    assert os.readlink(f"/proc/{now['worker_pid']}/exe").endswith("fusepkg-mount")
+    for process in "keeper_pid", "worker_pid":
+        assert os.readlink(f"/proc/{now[process]}/exe").endswith("fusepkg-mount")
+    assert (now["restarts"], now["last_reason"]) == (0, None)
     since = calendar.timegm(time.strptime(now["since"], "%Y-%m-%dT%H:%M:%SZ"))
     assert venv.path.stat().st_ctime - 3600 < since <= time.time() + 1
     assert now["generation"] == 1 and now["packages"] == 1

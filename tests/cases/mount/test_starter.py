@@ -2,18 +2,20 @@
 import os
 from pathlib import Path
 
+from support.mount_kill import pids
+
 
 def test_it_keeps_nothing_of_its_starter(account, new_venv, make_wheel):
     venv = new_venv(account)
     venv.fusepkg("add", make_wheel("demo"))  # reads stdout and stderr to their ends: a kept descriptor would hang here
-    worker = venv.fusepkg("status", "--json").json()[0]["worker_pid"]
-    proc = Path(f"/proc/{worker}")
-    assert os.readlink(proc / "cwd") == "/"
-    for fd in (proc / "fd").iterdir():
-        target = os.readlink(fd)
-        assert not target.startswith(("pipe:", "/dev/pts", "/dev/tty")), f"{fd} is {target}"
-    session = int((proc / "stat").read_text().rpartition(")")[2].split()[3])
-    assert session not in (os.getsid(0), os.getsid(os.getpid()))
+    for process in pids(venv):
+        proc = Path(f"/proc/{process}")
+        assert os.readlink(proc / "cwd") == "/"
+        for fd in (proc / "fd").iterdir():
+            target = os.readlink(fd)
+            assert not target.startswith(("pipe:", "/dev/pts", "/dev/tty")), f"{fd} is {target}"
+        session = int((proc / "stat").read_text().rpartition(")")[2].split()[3])
+        assert session not in (os.getsid(0), os.getsid(os.getpid()))
 
 
 def test_a_shell_gets_its_result_at_once(account, new_venv, make_wheel):

@@ -1,0 +1,72 @@
+/* keeper_private.h: what the files of the keeper share. */
+#ifndef FUSEPKG_KEEPER_PRIVATE_H
+#define FUSEPKG_KEEPER_PRIVATE_H
+
+#include "fs/keeper.h"
+
+#include <sys/types.h>
+
+/* Milliseconds, of the keeper's own clock: time in which it did not run itself (a frozen container) does not count. */
+enum {
+        KEEPER_TICK = 1000,        /* while something is under way */
+        KEEPER_IDLE = 2000,
+        KEEPER_STEP_MAX = 3000,    /* what a pause counts for at most */
+        CELL_LIMIT = 16000,        /* a request without an answer: its storage stalls */
+        SYNC_LIMIT = 100000,       /* fsync on a slow disk */
+        UNREAD_HAND_ON = 1000,     /* requests wait, and nobody reads */
+        UNREAD_LIMIT = 16000,
+        REFUSE_AFTER = 8000,       /* without a worker that serves, requests end with EIO */
+        REFUSE_FAILED = 2000,      /* the same, where it said why it cannot */
+        LOAD_LIMIT = 60000,
+        STOP_LIMIT = 8000,         /* of a worker that was asked to end */
+        PAUSE_FIRST = 100,
+        PAUSE_MAX = 10000,
+        FAILURES_FREE = 3,         /* starts without success, one after the other, before there are pauses */
+};
+
+struct keeper_watch {
+        uint64_t unique;  /* of the request in the cell */
+        int64_t from;
+        uint64_t bytes;   /* that its thread has moved when that was looked at last */
+        int64_t read;     /* the cell's `since` */
+        bool refused;
+};
+
+struct keeper {
+        struct handover *h;
+        int signal_fd;
+        int ready_fd;         /* of the starter, until the mount is up or has failed */
+        int64_t now;          /* as all times here */
+        int64_t last_real;
+        int64_t down_since;   /* no worker has served since; 0: one serves */
+        int64_t start_at;     /* of the next worker, while there is none */
+        int64_t kill_at;      /* the worker is to be gone by then; 0: no */
+        int64_t loading_since;
+        unsigned failures;    /* starts, one after the other, that did not come to serving */
+        int status;           /* of the worker that ended, where we are its parent */
+        bool reaped;
+        bool is_mounted;      /* there is a connection */
+        bool is_up;           /* the mount has been served */
+        bool upgrading;
+        int previous_fd;      /* the program before the upgrade */
+        pid_t recorder;       /* children; 0: none */
+        pid_t detacher;
+        bool record_due;
+        char line[512];       /* for the log */
+        char killed[128];     /* why we have killed the worker; "" when we have not */
+        struct keeper_watch watch[HANDOVER_CELLS];
+        int64_t unread_since;
+};
+
+/* keeper_watch.c.  Looks at the cells, at each tick. */
+void keeper_watch(struct keeper *k);
+/* Without a worker: answers what waits, and what a dead worker has left. */
+void keeper_refuse_left(struct keeper *k);
+void keeper_refuse_next(struct keeper *k);
+void keeper_kill(struct keeper *k, const char *why);
+/* keeper_record.c.  What the lock says, and a LINE (or NULL) for the log; says it later if the last is still being said. */
+void keeper_record(struct keeper *k, const char *line);
+void keeper_record_now(struct keeper *k);
+void keeper_detach(struct keeper *k);
+
+#endif

@@ -1,0 +1,197 @@
+/* keeper_watch.c: requests that are not answered: storage that stalls, a worker that hangs, no worker at all.
+ *
+ * Whoever waits for a FUSE request cannot be killed once it was read.  So each ends: with EIO, if nothing else can be said. */
+#include "fs/keeper_private.h"
+#include "fs/server_private.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/time.h>
+
+enum { OPCODE_STATX = 52 }; /* not in older headers */
+
+static struct fuse_in_header *header(struct server_cell *c)
+{
+        return (void *)c->bytes;
+}
+
+/* What was answered meanwhile is not there any more: ENOENT. */
+static bool reply_error(uint64_t unique, int error)
+{
+        struct fuse_out_header out = { .len = sizeof(out), .error = error, .unique = unique };
+
+        return write(HANDOVER_FD_FUSE, &out, sizeof(out)) == sizeof(out);
+}
+
+/* As pairs "rchar: 1\nwchar: 2\n…": the bytes that a thread has moved. */
+static uint64_t moved_bytes(pid_t pid, pid_t tid)
+{
+        char path[64], text[256], *p;
+        uint64_t sum = 0;
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/io", (int)pid, (int)tid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return 0;
+        n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        p = strstr(text, "rchar: ");
+        if (p)
+                sum += strtoull(p + 7, NULL, 10);
+        p = strstr(text, "wchar: ");
+        if (p)
+                sum += strtoull(p + 7, NULL, 10);
+        return sum;
+}
+
+static int64_t limit_of(const struct fuse_in_header *h)
+{
+        return h->opcode == FUSE_FSYNC || h->opcode == FUSE_FSYNCDIR ? SYNC_LIMIT : CELL_LIMIT;
+}
+
+static bool watch_cell(struct keeper *k, unsigned i)
+{
+        struct server_cell *c = handover_cell(k->h, i);
+        struct keeper_watch *w = &k->watch[i];
+        bool busy = atomic_load(&c->state) == CELL_BUSY;
+        uint64_t unique = header(c)->unique;
+        uint64_t bytes;
+
+        if (!busy || w->unique != unique) {
+                *w = (struct keeper_watch){ .unique = busy ? unique : 0, .from = k->now, .read = w->read };
+                return false;
+        }
+        if (w->refused || k->now - w->from < limit_of(header(c)))
+                return false;
+        /* A large file that is being copied is no stall. */
+        bytes = moved_bytes(k->h->worker_pid, atomic_load(&c->tid));
+        if (bytes != w->bytes && w->bytes != 0) {
+                w->from = k->now;
+                w->bytes = bytes;
+                return false;
+        }
+        if (w->bytes == 0 && bytes != 0) {
+                w->bytes = bytes;
+                return false;
+        }
+        w->refused = true;
+        return reply_error(unique, -EIO);
+}
+
+static bool has_read(struct keeper *k)
+{
+        bool read = false;
+
+        for (unsigned i = 0; i < SERVER_THREADS; i++) {
+                int64_t since = atomic_load(&handover_cell(k->h, i)->since);
+
+                read = read || since != k->watch[i].read;
+                k->watch[i].read = since;
+        }
+        return read;
+}
+
+void keeper_kill(struct keeper *k, const char *why)
+{
+        if (k->h->worker_state == WORKER_NONE || k->killed[0])
+                return;
+        snprintf(k->killed, sizeof(k->killed), "%s", why);
+        pidfd_send_signal(HANDOVER_FD_PEER, SIGKILL, NULL, 0);
+        if (k->down_since == 0)
+                k->down_since = k->now;
+}
+
+void keeper_watch(struct keeper *k)
+{
+        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
+        unsigned refused = 0;
+        char line[128];
+
+        if (k->h->worker_state != WORKER_SERVING)
+                return;
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
+                refused += watch_cell(k, i);
+        if (refused) {
+                snprintf(line, sizeof(line), "%u requests had no answer for %d s: they end with an error; the storage stalls", refused,
+                         CELL_LIMIT / 1000);
+                keeper_record(k, line);
+        }
+        if (has_read(k) || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
+                k->unread_since = 0;
+                return;
+        }
+        if (!k->unread_since)
+                k->unread_since = k->now;
+        else if (k->now - k->unread_since >= UNREAD_LIMIT)
+                keeper_kill(k, "it did not read requests");
+        else if (k->now - k->unread_since >= UNREAD_HAND_ON)
+                handover_send(HANDOVER_FD_SOCKET, MESSAGE_HAND_ON, -1);
+}
+
+/* No worker ----------------------------------------------------------------------------------------------------- */
+
+void keeper_refuse_left(struct keeper *k)
+{
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++) {
+                struct fuse_in_header *h = header(handover_cell(k->h, i));
+
+                if (h->len >= sizeof(*h) && h->unique)
+                        reply_error(h->unique, -EIO);
+        }
+        for (unsigned i = 0; i < HANDOVER_PARKED; i++) {
+                struct handover_parked *p = &k->h->parked[i];
+
+                if (atomic_load(&p->size) >= sizeof(struct fuse_in_header))
+                        reply_error(((struct fuse_in_header *)(void *)p->bytes)->unique, -EIO);
+        }
+}
+
+/* Somebody else may take the request between poll and read: then a signal ends the read. */
+static ssize_t read_soon(void *data, size_t size)
+{
+        const struct itimerval soon = { { 0, 20000 }, { 0, 20000 } }, never = { { 0, 0 }, { 0, 0 } };
+        ssize_t n;
+
+        setitimer(ITIMER_REAL, &soon, NULL);
+        n = read(HANDOVER_FD_FUSE, data, size);
+        setitimer(ITIMER_REAL, &never, NULL);
+        return n;
+}
+
+/* isatty() is to go on saying that a file is no terminal. */
+static int error_for(const struct fuse_in_header *h)
+{
+        switch (h->opcode) {
+        case FUSE_IOCTL:
+                return h->nodeid == NODE_ROOT ? -EIO : -ENOTTY;
+        case FUSE_OPEN:
+        case FUSE_OPENDIR:
+        case FUSE_FLUSH:
+        case FUSE_GETXATTR:
+        case FUSE_LISTXATTR:
+        case FUSE_SETXATTR:
+        case FUSE_ACCESS:
+        case OPCODE_STATX:
+                return -ENOSYS;
+        default:
+                return -EIO;
+        }
+}
+
+void keeper_refuse_next(struct keeper *k)
+{
+        struct server_cell *c = handover_cell(k->h, HANDOVER_KEEPER_CELL);
+        struct fuse_in_header *h = header(c);
+        ssize_t n = read_soon(c->bytes, sizeof(c->bytes));
+
+        if (n >= (ssize_t)sizeof(*h) && h->opcode != FUSE_FORGET && h->opcode != FUSE_BATCH_FORGET && h->opcode != FUSE_INTERRUPT)
+                reply_error(h->unique, h->opcode == FUSE_DESTROY ? 0 : error_for(h));
+        h->len = 0;
+}

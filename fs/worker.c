@@ -1,0 +1,327 @@
+#include "fs/worker.h"
+
+#include "fs/handover.h"
+#include "fs/mount_load.h"
+#include "fs/mount_place.h"
+#include "fs/mount_session.h"
+#include "fs/prime.h"
+#include "fs/vanish.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+        CLOSE_LIMIT_S = 5,
+        SMALL_STACK = 256 << 10,
+        RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
+        KEEPER_PAUSE_MS = 50,   /* between two keepers that die at once */
+};
+
+struct worker {
+        struct server server;
+        struct handover *handover;
+        int keeper_fd; /* a pidfd */
+        uint64_t *removed; /* nodes that the kernel may hold, from before */
+        size_t removed_count;
+};
+
+static int start_thread(void *(*run)(void *), struct server *s, size_t stack)
+{
+        pthread_attr_t attr;
+        pthread_t thread;
+        int r;
+
+        pthread_attr_init(&attr);
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attr, stack);
+        r = -pthread_create(&thread, &attr, run, s);
+        pthread_attr_destroy(&attr);
+        return r;
+}
+
+/* They are never waited for: see finish(). */
+static int start_threads(struct server *s, struct errtext *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < SERVER_THREADS && r == 0; i++)
+                r = start_thread(server_work, s, SMALL_STACK);
+        if (r == 0)
+                server_open_turn(s);
+        if (r == 0)
+                r = start_thread(reload_thread, s, RELOAD_STACK);
+        if (r == 0)
+                r = start_thread(prefetch_thread, s, SMALL_STACK);
+        if (r == 0)
+                r = start_thread(forget_thread, s, SMALL_STACK);
+        return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
+}
+
+/* The database first: whoever has the lock opens it.  Then the lock, at once: a thread that waits for a slow disk may keep the process for long.
+ * What workers are at lies in their cells. */
+static void __attribute__((noreturn)) finish(struct worker *w)
+{
+        if (tree_lock_for_ever(w->server.tree, CLOSE_LIMIT_S) == 0)
+                edits_close(w->server.edits);
+        close(w->server.lock_fd);
+        /* Threads may still be in a request: the process ends without tearing down what they use. */
+        _exit(WORKER_ENDED);
+}
+
+/* The keeper ---------------------------------------------------------------------------------------------------- */
+
+static void become_keeper(const struct handover *h, int socket, int worker_fd)
+{
+        if (dup2(socket, HANDOVER_FD_SOCKET) < 0 || dup2(worker_fd, HANDOVER_FD_PEER) < 0)
+                _exit(127);
+        handover_execute(h, "--keeper");
+        _exit(127);
+}
+
+/* A pidfd of the process that started us, unless it has gone. */
+static int open_keeper(const struct handover *h)
+{
+        pid_t parent = getppid();
+        int fd = parent == h->keeper_pid ? pidfd_open(parent, 0) : -1;
+
+        if (fd >= 0 && getppid() != parent) {
+                close(fd);
+                return -1;
+        }
+        return fd;
+}
+
+static int start_keeper(struct worker *w)
+{
+        cleanup_close int self = pidfd_open(getpid(), 0);
+        const struct timespec pause = { 0, KEEPER_PAUSE_MS * 1000000 };
+        int ends[2];
+        pid_t pid;
+
+        if (w->keeper_fd >= 0)
+                close(w->keeper_fd);
+        w->keeper_fd = -1;
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+                ;
+        if (self < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        nanosleep(&pause, NULL);
+        pid = fork();
+        if (pid == 0)
+                become_keeper(w->handover, ends[1], self);
+        close(ends[1]);
+        if (pid > 0) {
+                atomic_store(&w->handover->keeper_pid, pid);
+                dup3(ends[0], HANDOVER_FD_SOCKET, O_CLOEXEC);
+                w->keeper_fd = pidfd_open(pid, 0);
+        }
+        close(ends[0]);
+        log_line(&w->server.log, "the keeper has died: process %d is the next one", (int)pid);
+        return w->keeper_fd < 0 ? -errno : 0;
+}
+
+/* Main loop ----------------------------------------------------------------------------------------------------- */
+
+/* False: the keeper is no longer there. */
+static bool obey(struct worker *w)
+{
+        for (;;) {
+                int r = handover_receive(HANDOVER_FD_SOCKET, false, NULL);
+
+                switch (r) {
+                case MESSAGE_STOP:
+                        finish(w);
+                case MESSAGE_RELOAD:
+                        reload_request(&w->server, NULL, false);
+                        break;
+                case MESSAGE_HAND_ON:
+                        server_hand_on(&w->server);
+                        break;
+                default:
+                        return r != 0;
+                }
+        }
+}
+
+static bool is_keeper_gone(struct worker *w)
+{
+        struct pollfd p = { w->keeper_fd, POLLIN, 0 };
+
+        return w->keeper_fd < 0 || poll(&p, 1, 0) != 0;
+}
+
+static void __attribute__((noreturn)) serve(struct worker *w)
+{
+        struct handover *h = w->handover;
+        struct server *s = &w->server;
+        struct vanish vanish;
+
+        vanish_init(&vanish, s->state_fd);
+        for (;;) {
+                struct pollfd fds[] = {
+                        { s->done_fd, POLLIN, 0 }, { HANDOVER_FD_SOCKET, POLLIN, 0 }, { w->keeper_fd, POLLIN, 0 }, { vanish.fd, POLLIN, 0 },
+                };
+
+                if (is_keeper_gone(w)) {
+                        if (h->stopping)
+                                finish(w);
+                        if (start_keeper(w) < 0)
+                                log_line(&s->log, "cannot start a keeper: %s", strerror(errno));
+                        continue;
+                }
+                if (poll(fds, ARRAY_LEN(fds), vanish_timeout_ms(&vanish)) < 0 && errno != EINTR)
+                        finish(w);
+                if (fds[0].revents) {
+                        atomic_store(&h->stopping, 1);
+                        log_line(&s->log, "unmounted from %s", h->site);
+                        finish(w);
+                }
+                if (!vanish.left && vanish_is_gone(&vanish)) {
+                        log_line(&s->log, "the environment was deleted: unmounting %s", h->site);
+                        vanish_leave(&vanish, mount_place_detach((dev_t)h->device, h->site));
+                }
+                if (fds[1].revents && !obey(w) && !is_keeper_gone(w))
+                        nanosleep(&(struct timespec){ 0, 1000000 }, NULL); /* it is about to be */
+        }
+}
+
+/* Start --------------------------------------------------------------------------------------------------------- */
+
+static int hand_over_connection(struct worker *w, struct errtext *err)
+{
+        int fd = fuse_session_fd(w->server.se);
+
+        if (dup3(fd, HANDOVER_FD_FUSE, O_CLOEXEC) < 0 || handover_send(HANDOVER_FD_SOCKET, MESSAGE_MOUNTED, fd) < 0 ||
+            handover_receive(HANDOVER_FD_SOCKET, true, NULL) != MESSAGE_TAKEN)
+                return errtext_set(err, -EPIPE, "the keeper of the mount has died");
+        return 0;
+}
+
+static int mount_first(struct worker *w, struct errtext *err)
+{
+        struct handover *h = w->handover;
+        struct server *s = &w->server;
+        struct prime prime = { -1, -1 };
+        int r = mount_session(s, h->site, h->allow_other, err);
+
+        if (r == 0)
+                r = hand_over_connection(w, err);
+        if (r == 0)
+                r = prime_fork(h->site, fuse_session_fd(s->se), &prime);
+        if (r == 0)
+                r = server_prepare(s);
+        if (r == 0)
+                r = start_threads(s, err);
+        if (r == 0) {
+                r = prime_run(&prime);
+                if (r < 0)
+                        errtext_set(err, r, "mounted '%s', but cannot read it: %s", h->site, strerror(-r));
+        }
+        if (r < 0) {
+                if (s->se)
+                        fuse_session_unmount(s->se);
+                return r;
+        }
+        h->device = mount_place_device(h->site);
+        log_line(&s->log, "mounted at %s: generation %llu", h->site, (unsigned long long)atomic_load(&s->announced));
+        return 0;
+}
+
+static int take_over(struct worker *w, struct errtext *err)
+{
+        struct server *s = &w->server;
+        int r = mount_session_new(s, w->handover->allow_other);
+
+        if (r == 0)
+                r = server_prepare(s);
+        if (r < 0)
+                return errtext_set(err, r, "cannot take the mount over");
+        r = server_replay_init(s);
+        if (r < 0)
+                return errtext_set(err, r, "this program would serve the mount otherwise than the kernel was told: unmount and mount again");
+        server_sort_cells(s);
+        r = start_threads(s, err);
+        for (size_t i = 0; i < w->removed_count && r == 0; i++)
+                forget_note(s, w->removed[i]);
+        free(w->removed);
+        return r;
+}
+
+/* Those who may be waiting are told by the keeper. */
+static int start(struct worker *w, struct errtext *err)
+{
+        struct handover *h = w->handover;
+        struct server *s = &w->server;
+        int site = fcntl(HANDOVER_FD_SITE, F_DUPFD_CLOEXEC, HANDOVER_FDS_END), r;
+
+        s->done_fd = eventfd(0, EFD_CLOEXEC);
+        if (site < 0 || s->done_fd < 0)
+                return errtext_set(err, -errno, "cannot make descriptors");
+        r = s->took_over ? mount_load_again(s, site, &w->removed, &w->removed_count, err) : mount_load(s, site, err);
+        if (r == 0 && !s->took_over) {
+                h->read_only = s->read_only;
+                h->first = atomic_load(&s->announced);
+                atomic_store(&h->announced, h->first);
+        }
+        if (r == 0)
+                r = s->took_over ? take_over(w, err) : mount_first(w, err);
+        return r;
+}
+
+static void block_signals(void)
+{
+        sigset_t set;
+
+        signal(SIGPIPE, SIG_IGN);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR1);
+        sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+void worker_main(void)
+{
+        static struct worker w = {
+                .server = {
+                        .state_fd = HANDOVER_FD_STATE, .lock_fd = HANDOVER_FD_LOCK, .done_fd = -1, .prefetch = PREFETCH_INITIALIZER,
+                        .forget = FORGET_INITIALIZER, .reload_lock = PTHREAD_MUTEX_INITIALIZER, .reload_cond = PTHREAD_COND_INITIALIZER,
+                },
+        };
+        struct server *s = &w.server;
+        struct errtext err = { "" };
+        int r;
+
+        prctl(PR_SET_NAME, "fusepkg-mount");
+        block_signals();
+        if (handover_open(&w.handover) < 0)
+                _exit(WORKER_UNKNOWN_LAYOUT);
+        s->handover = w.handover;
+        s->site = w.handover->site;
+        s->took_over = w.handover->init_size != 0;
+        w.keeper_fd = open_keeper(w.handover);
+        /* Threads share two arenas, and what a request of 1 MiB took is kept for the next one. */
+        mallopt(M_ARENA_MAX, 2);
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+        mallopt(M_TRIM_THRESHOLD, 4 << 20);
+        log_open(&s->log, s->state_fd, w.handover->foreground);
+        r = start(&w, &err);
+        if (r < 0) {
+                log_line(&s->log, "%s: %s", s->took_over ? "cannot go on" : "not mounted", *err.text ? err.text : strerror(-r));
+                snprintf(w.handover->said, sizeof(w.handover->said), "%s", *err.text ? err.text : strerror(-r));
+                _exit(WORKER_REFUSES);
+        }
+        atomic_store(&w.handover->worker_state, WORKER_SERVING);
+        handover_send(HANDOVER_FD_SOCKET, MESSAGE_SERVING, -1);
+        serve(&w);
+}

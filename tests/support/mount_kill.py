@@ -1,0 +1,30 @@
+"""Killing the processes of a mount: its keeper and its worker (fs/keeper.h)."""
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def pids(venv):
+    """(keeper, worker) as `status` names them."""
+    now = venv.fusepkg("status", "--json").json()[0]
+    return now["keeper_pid"], now["worker_pid"]
+
+
+def is_running(pid):
+    """Also while it is ending, and has not closed its files yet; and when its first thread has ended, and others have not yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def kill_both(venv):
+    """In one moment, and waits until the kernel knows: the mount is dead."""
+    gone = pids(venv)
+    # The keeper first: a worker takes longer to start the next one than this second call takes.
+    for pid in gone:
+        os.kill(pid, signal.SIGKILL)
+    while any(is_running(pid) for pid in gone):
+        time.sleep(0.01)
