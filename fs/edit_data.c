@@ -330,6 +330,14 @@ int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret)
         return S_ISREG(ret->st_mode) ? 0 : -EIO;
 }
 
+bool edit_file_is_there(struct edit_data *d, uint64_t id)
+{
+        char name[NAME_SIZE];
+
+        data_name(id, "", name);
+        return faccessat(d->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user,
                    const struct timespec times[2], bool sync)
 {

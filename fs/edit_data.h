@@ -40,6 +40,8 @@ int edit_file_create(struct edit_data *d, uint64_t id);
 /* Removes it, and forgets its descriptor (who holds it keeps it). */
 int edit_file_remove(struct edit_data *d, uint64_t id);
 int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret);
+/* False: there is none, for sure. */
+bool edit_file_is_there(struct edit_data *d, uint64_t id);
 
 /* Copy-up: FILL writes the bytes to the descriptor (of an empty file); then it is given TIMES (atime, mtime; see utimensat), synced if SYNC, and renamed. */
 int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user, const struct timespec times[2], bool sync);

@@ -1,6 +1,8 @@
 #include "fs/forget.h"
 #include "fs/server.h"
 
+#include <time.h>
+
 void forget_note(struct server *s, uint64_t id)
 {
         struct forget *f = &s->forget;
@@ -23,9 +25,10 @@ void forget_note(struct server *s, uint64_t id)
         pthread_cond_signal(&f->cond);
 }
 
-/* Drops those that the kernel no longer has. */
+/* Drops those that the kernel no longer has.  That syncs: who removes many files should not wait for the disk after each of them. */
 static void drop(struct server *s, uint64_t *ids, size_t n)
 {
+        const struct timespec pause = { 0, FORGET_PAUSE_MS * 1000000L };
         size_t gone = 0;
         int r;
 
@@ -35,6 +38,8 @@ static void drop(struct server *s, uint64_t *ids, size_t n)
         r = gone ? tree_drop_removed(s->tree, ids, gone) : 0;
         if (r < 0)
                 log_line(&s->log, "cannot drop %zu removed files now: %s", gone, strerror(-r));
+        if (gone)
+                nanosleep(&pause, NULL);
 }
 
 void *forget_thread(void *arg)

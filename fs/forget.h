@@ -14,6 +14,8 @@
 
 struct server;
 
+enum { FORGET_PAUSE_MS = 200 }; /* after a drop: for more of them to be dropped at once */
+
 struct forget {
         pthread_mutex_t lock;
         pthread_cond_t cond;

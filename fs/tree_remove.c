@@ -1,6 +1,8 @@
 /* tree_remove.c: names that go, and nodes that nothing names any more. */
 #include "fs/tree_private.h"
 
+enum { DROP_AT_ONCE = 1024 }; /* removed nodes: others get their turn in between */
+
 static bool is_fixed(uint64_t id)
 {
         return id == NODE_MARKER || id == NODE_DATA;
@@ -118,16 +120,24 @@ static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_fi
         return edits_commit(t->edits);
 }
 
-int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
+/* Is the file of one of them to go? */
+static bool has_data(struct tree *t, const uint64_t *ids, size_t n)
 {
-        cleanup_free bool *files = calloc(n ? n : 1, sizeof(*files));
-        int r = files ? 0 : -ENOMEM;
+        struct edit_node node;
 
-        if (!t->edits)
-                return -EROFS;
+        for (size_t i = 0; i < n; i++)
+                if (edits_node_get(t->edits, ids[i], &node) == 0 && node.links == 0 && node.data)
+                        return true;
+        return false;
+}
+
+static int drop_some(struct tree *t, const uint64_t *ids, size_t n)
+{
+        bool files[DROP_AT_ONCE];
+        int r;
+
         pthread_mutex_lock(&t->lock);
-        if (r == 0)
-                r = drop_rows(t, ids, n, files);
+        r = drop_rows(t, ids, n, files);
         if ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits))
                 r = drop_rows(t, ids, n, files);
         for (size_t i = 0; i < n && r == 0; i++) {
@@ -138,6 +148,23 @@ int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
         if (r == 0)
                 edits_reserve_make(t->edits);
         pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
+/* That nothing names them must be on the disk before the files go: after a power cut a name would be there again, of a file whose bytes are lost.
+ * Who replaces a file by a rename counts on the old one or the new one. */
+int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
+{
+        int r = 0;
+
+        if (!t->edits)
+                return -EROFS;
+        pthread_mutex_lock(&t->lock);
+        if (has_data(t, ids, n))
+                r = edits_sync(t->edits);
+        pthread_mutex_unlock(&t->lock);
+        for (size_t i = 0; i < n && r == 0; i += DROP_AT_ONCE)
+                r = drop_some(t, ids + i, n - i < DROP_AT_ONCE ? n - i : DROP_AT_ONCE);
         return r;
 }
 
@@ -152,11 +179,10 @@ static int sweep_node(const struct edit_node *n, void *user)
 {
         struct sweep *s = user;
         struct edit_node without = *n;
-        struct stat st;
 
         if (n->links == 0)
                 return edits_node_drop(s->tree->edits, n->id);
-        if (!n->data || edit_file_stat(s->tree->data, n->id, &st) == 0)
+        if (!n->data || edit_file_is_there(s->tree->data, n->id))
                 return 0;
         s->lost++;
         if (edits_is_new(n->id))
@@ -165,14 +191,16 @@ static int sweep_node(const struct edit_node *n, void *user)
         return edits_node_put(s->tree->edits, &without);
 }
 
+/* In doubt it stays.  That there is no row was perhaps never synced by who was killed: see tree_drop_removed. */
 static bool has_row(uint64_t id, void *user)
 {
         struct tree *t = user;
         struct edit_node n;
         int r = edits_node_get(t->edits, id, &n);
 
-        /* In doubt it stays. */
-        return r == 0 ? n.data : r != -ENOENT;
+        if (r == 0 ? n.data : r != -ENOENT)
+                return true;
+        return edits_sync(t->edits) < 0;
 }
 
 int tree_sweep(struct tree *t, size_t *ret_lost)

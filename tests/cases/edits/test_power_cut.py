@@ -29,7 +29,7 @@ class Work:
     """Changes of a mounted tree, and what must be true of it from which time on."""
 
     def __init__(self, site):
-        self.site, self.facts, self.touched = site, [], []
+        self.site, self.facts, self.touched, self.either = site, [], [], []
 
     def begin(self, *names):
         self.touched += [(time.time(), name) for name in names]
@@ -56,6 +56,17 @@ class Work:
         os.close(fd)
         for name in names:
             self.fact(name)
+
+    def replace(self, name, new):
+        """As editors do, after the new one was synced: nobody ever sees half of it."""
+        self.either.append((time.time(), name, [(self.site / name).read_bytes(), (self.site / new).read_bytes()]))
+        self.begin(name, new)
+        os.rename(self.site / new, self.site / name)
+
+    def remove(self, name):
+        self.either.append((time.time(), name, [(self.site / name).read_bytes(), None]))
+        self.begin(name)
+        os.unlink(self.site / name)
 
     def expected(self, moment):
         """{name: bytes} of what was synced before MOMENT and not touched since."""
@@ -89,6 +100,12 @@ def change(site):
     for i in range(10):
         os.unlink(site / f"made/{3 * i + 1}")
     w.write("last", b"the end\n")
+    for i in range(3, 30, 3):
+        w.write(f"made/{i}.new", b"replaced\n" * i)
+    for i in range(3, 30, 3):                                             # nothing is synced from here on
+        w.replace(f"made/{i}", f"made/{i}.new") if i % 2 else w.remove(f"made/{i}")
+        w.write(f"unsynced.{i}", b"more\n" * 100, sync=False)
+        time.sleep(0.05)                                                  # what nobody names any more goes
     return w
 
 
@@ -118,6 +135,10 @@ def check(venv, work, moment, original):
         path = venv.site / name
         found = path.read_bytes() if path.exists() else None
         assert found == data, f"{name} was synced, and is {found and found[:80]}"
+    for at, name, choices in work.either:
+        path = venv.site / name
+        found = path.read_bytes() if path.exists() else None
+        assert at > moment or found in choices, f"{name} was synced, and then replaced or removed: it is {found and found[:80]}"
     big = (venv.site / "demo/big.bin").read_bytes()
     assert len(big) == len(original) and big[:300_000] == original[:300_000] and big[300_008:] == original[300_008:]
     bad = [d for d in venv.fusepkg("verify", "--json", status=None).json()["differences"] if d["kind"] in ("bad", "damaged")]
