@@ -121,10 +121,25 @@ static bool is_hidden(struct tree *t, uint64_t id)
         return edits_entry_get(t->edits, dir, name.data, name.len, &row) == 0 && row.id != id && !tree_is_newer(t, id, row.horizon);
 }
 
+static void take_later_time(struct tree *t, struct edit_node *n)
+{
+        struct node below;
+
+        if (n->below == 0 || view_getattr(tree_current(t), n->below, &below) < 0)
+                return;
+        if (S_ISDIR(below.st.st_mode) && tree_ns(below.st.st_ctim) > n->ctime) {
+                n->mtime = tree_ns(below.st.st_mtim);
+                n->ctime = tree_ns(below.st.st_ctim);
+        }
+}
+
 int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stored)
 {
         int r = named_node(t, id, ret, ret_stored);
 
+        /* Who changes the row changes what is shown. */
+        if (r == 0 && *ret_stored && S_ISDIR(ret->mode))
+                take_later_time(t, ret);
         if (r == 0 && !*ret_stored && is_hidden(t, id))
                 ret->links = 0;
         return r;

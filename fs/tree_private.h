@@ -22,7 +22,9 @@ struct tree {
         struct edits *edits;        /* immutable, as the next; the rows are guarded by lock */
         struct edit_data *data;
         int64_t last_time;          /* ns: the last that tree_now gave; guarded by lock */
-        struct id_set removed;      /* guarded by lock */
+        struct id_set removed;      /* guarded by lock, as the next two */
+        char **links;               /* that tree_linked_gone removed */
+        size_t link_count;
 };
 
 /* The current view: valid while the lock is held. */
@@ -75,6 +77,11 @@ int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, m
 int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
 /* A directory was removed: its row stays, with no links and no names. */
 int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
+/* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from .fusepkg, appended (nothing: there is none);
+ * before DIR goes.  After the commit: the link goes as well; DIR has arrived where it is now. */
+int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret);
+void tree_linked_gone(struct tree *t, const char *link);
+void tree_linked_back(struct tree *t, uint64_t dir);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 

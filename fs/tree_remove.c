@@ -27,7 +27,8 @@ int tree_drop_dir(struct tree *t, uint64_t id, int64_t now)
         return edits_node_put(t->edits, &n);
 }
 
-static int remove_name(struct tree *t, uint64_t dir, const char *name, bool directory)
+/* RET_LINK: of a directory, the link outside that goes with it. */
+static int remove_name(struct tree *t, uint64_t dir, const char *name, bool directory, struct buf *ret_link)
 {
         int64_t now = tree_now(t);
         bool empty = true;
@@ -45,6 +46,8 @@ static int remove_name(struct tree *t, uint64_t dir, const char *name, bool dire
                 r = tree_is_empty_dir(t, id, &empty);
         if (r == 0 && !empty)
                 r = -ENOTEMPTY;
+        if (r == 0 && directory)
+                r = tree_linked_name(t, id, ret_link);
         if (r == 0)
                 r = tree_clear_name(t, dir, name);
         if (r == 0)
@@ -55,13 +58,16 @@ static int remove_name(struct tree *t, uint64_t dir, const char *name, bool dire
 static int remove_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, bool directory)
 {
         for (;;) {
+                cleanup_buf struct buf link = { 0 };
                 struct edit_done done;
                 int r = tree_begin(t, c, &done);
 
                 if (r == 1)
                         return done.result;
                 if (r == 0)
-                        r = tree_end(t, c, remove_name(t, dir, name, directory), 0);
+                        r = tree_end(t, c, remove_name(t, dir, name, directory, &link), 0);
+                if (r == 0 && link.len)
+                        tree_linked_gone(t, link.data);
                 if ((r != -ENOSPC && r != -EDQUOT) || !edits_reserve_give(t->edits))
                         return r;
         }

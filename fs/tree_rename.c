@@ -100,7 +100,8 @@ static int exchange(struct tree *t, const struct end *a, const struct end *b)
         return r < 0 ? r : tree_touch_dir(t, b->dir, -delta, now);
 }
 
-static int rename_ends(struct tree *t, struct end *from, struct end *to, unsigned flags)
+/* RET_LINK: of a directory that moves, the link outside that goes with its old name. */
+static int rename_ends(struct tree *t, struct end *from, struct end *to, unsigned flags, struct buf *ret_link)
 {
         struct edit_node dir;
         bool stored;
@@ -119,13 +120,17 @@ static int rename_ends(struct tree *t, struct end *from, struct end *to, unsigne
         /* Two names of one file: nothing to do, says POSIX. */
         if (from->id == to->id)
                 return 0;
-        return flags & RENAME_EXCHANGE ? exchange(t, from, to) : move(t, from, to);
+        if (flags & RENAME_EXCHANGE)
+                return exchange(t, from, to);
+        r = S_ISDIR(from->type) ? tree_linked_name(t, from->id, ret_link) : 0;
+        return r < 0 ? r : move(t, from, to);
 }
 
 int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir, const char *to_name,
                 unsigned flags)
 {
         struct end from = { dir, name, 0, 0 }, to = { to_dir, to_name, 0, 0 };
+        cleanup_buf struct buf link = { 0 };
         struct edit_done done;
         int r;
 
@@ -136,9 +141,13 @@ int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const c
         pthread_mutex_lock(&t->lock);
         r = tree_begin(t, c, &done);
         if (r == 0)
-                r = tree_end(t, c, rename_ends(t, &from, &to, flags), 0);
+                r = tree_end(t, c, rename_ends(t, &from, &to, flags, &link), 0);
         else if (r == 1)
                 r = done.result;
+        if (r == 0 && link.len)
+                tree_linked_gone(t, link.data);
+        if (r == 0 && S_ISDIR(from.type))
+                tree_linked_back(t, from.id);
         pthread_mutex_unlock(&t->lock);
         return r;
 }
