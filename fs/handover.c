@@ -34,7 +34,7 @@ static int map(struct handover **ret)
 int handover_new(struct handover **ret)
 {
         int fd = memfd_create("fusepkg-mount", MFD_CLOEXEC), r;
-        struct handover *h;
+        struct handover *h = NULL;
 
         if (fd < 0)
                 return -errno;
