@@ -19,8 +19,6 @@
 
 #include <stdio.h>
 
-enum { SWITCH_TRIES = 100 };
-
 struct names {
         struct view_dirent *list; /* names are copies */
         size_t count;
@@ -178,29 +176,6 @@ static void tell_changes(const struct server *s, const struct tree_changes *chan
                         fuse_lowlevel_notify_inval_inode(s->se, changes->list[i].dir, 0, 0);
 }
 
-/* Rows that change while the next view is made may need another one. */
-static int switch_to(struct server *s, const struct environment *e, const struct view *previous, struct tree_changes *changes,
-                     struct view_ref **ret_old, struct errtext *why)
-{
-        int r = -EAGAIN;
-
-        for (int i = 0; r == -EAGAIN && i < SWITCH_TRIES; i++) {
-                struct view_cut *cuts = NULL;
-                struct view *next = NULL;
-                size_t n = 0;
-
-                r = tree_cuts_now(s->tree, &cuts, &n);
-                if (r == 0)
-                        r = view_new_cut(e, s->pool, s->base, s->state_fd, previous, cuts, n, &next, why);
-                tree_cuts_free(cuts, n);
-                if (r == 0)
-                        r = tree_switch(s->tree, next, changes, ret_old, why);
-                if (r < 0)
-                        view_free(next);
-        }
-        return r;
-}
-
 static void announce(struct server *s, uint64_t generation)
 {
         atomic_store(&s->announced, generation);
@@ -256,7 +231,7 @@ static int reload(struct server *s)
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
                 r = errtext_set(&why, -ESTALE, "the environment was given another store; unmount and mount it again");
         if (r == 0)
-                r = switch_to(s, e, current->view, &changes, &old, &why);
+                r = tree_advance(s->tree, e, s->pool, s->base, current->view, &changes, &old, &why);
         if (r < 0) {
                 log_line(&s->log, "cannot switch to the new generation: %s", *why.text ? why.text : strerror(-r));
                 goto out;

@@ -113,14 +113,18 @@ struct tree_changes {
         size_t kept;  /* files put to .fusepkg/kept */
         uint64_t *moved; /* directories of the view that only rows name: what is in them may have changed as well */
         size_t moved_count;
+        struct view_cut *cuts; /* after -EAGAIN: those that the next view must have */
+        size_t cut_count;
 };
 void tree_changes_release(struct tree_changes *c);
-/* NEXT has the cuts that tree_cuts gave; -EAGAIN: rows that matter to it have changed since, and it must be made anew. On failure nothing changed. */
+/* NEXT was made with the cuts that tree_cuts gave; -EAGAIN: it must be made with those in RET.  On failure nothing changed. */
 int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
 /* The names that a view above which E's rows stand must keep apart (view_new_cut); E may be NULL. */
 int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n);
 void tree_cuts_free(struct view_cut *cuts, size_t n);
-int tree_cuts_now(struct tree *t, struct view_cut **ret, size_t *ret_n); /* of a tree that is in use */
+/* Makes the view of E that the rows need, and switches to it: PREVIOUS as for view_new.  tree_settle.c */
+int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base, const struct view *previous,
+                 struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
 /* Is what the name shows (or that it shows nothing) said by a row? */
 bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len);
 /* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of another generation over to that view.

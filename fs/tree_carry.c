@@ -11,6 +11,7 @@ void tree_changes_release(struct tree_changes *ch)
                 free(ch->list[i].name);
         free(ch->list);
         free(ch->moved);
+        tree_cuts_free(ch->cuts, ch->cut_count);
         *ch = (struct tree_changes){ 0 };
 }
 
@@ -143,34 +144,46 @@ int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n)
         return 0;
 }
 
-int tree_cuts_now(struct tree *t, struct view_cut **ret, size_t *ret_n)
+/* The cuts that the rows come to with the next view: what a directory shows of it may be another than of the old one. */
+static int planned_cuts(struct carry *c, struct cuts *ret)
 {
-        int r;
+        int r = 0;
 
-        pthread_mutex_lock(&t->lock);
-        r = tree_cuts(t->edits, ret, ret_n);
-        pthread_mutex_unlock(&t->lock);
+        for (size_t i = 0; i < c->entry_count && r == 0; i++) {
+                const struct carry_entry *e = &c->entries[i];
+                struct carry_dir *d;
+
+                r = carry_dir(c, e->dir, &d);
+                if (r < 0 || d->gone || d->below == 0)
+                        continue;
+                r = add_cut(&(struct edit_entry){ .dir = d->below, .name = span_of(e->name), .horizon = e->horizon }, ret);
+        }
         return r;
 }
 
-/* Rows may have changed since the next view was made: does it still cut what it must? */
-static int check_cuts(const struct carry *c)
+/* Does the next view cut what it must?  It was made with what the rows came to with the old one, and they may have changed since. */
+static int check_cuts(struct carry *c)
 {
-        struct view_cut *cuts = NULL;
-        size_t n = 0;
-        int r = tree_cuts(c->t->edits, &cuts, &n);
+        struct cuts cuts = { 0 };
+        int r = planned_cuts(c, &cuts);
 
-        for (size_t i = 0; i < n && r == 0; i++) {
+        for (size_t i = 0; i < cuts.count && r == 0; i++) {
+                const struct view_cut *cut = &cuts.list[i];
                 uint32_t horizon;
                 struct node there;
-                size_t len = strlen(cuts[i].name);
 
-                if (view_cut_horizon(c->next, cuts[i].dir, cuts[i].name, len, &horizon) == 0 && horizon == cuts[i].horizon)
+                if (view_cut_horizon(c->next, cut->dir, cut->name, strlen(cut->name), &horizon) == 0 && horizon == cut->horizon)
                         continue;
-                if (carry_lookup(c, cuts[i].dir, cuts[i].name, &there) == 0 && carry_is_newer(c, there.id, cuts[i].horizon))
+                if (carry_lookup(c, cut->dir, cut->name, &there) == 0 && carry_is_newer(c, there.id, cut->horizon))
                         r = -EAGAIN;
         }
-        tree_cuts_free(cuts, n);
+        if (r != -EAGAIN) {
+                tree_cuts_free(cuts.list, cuts.count);
+                return r;
+        }
+        tree_cuts_free(c->changes->cuts, c->changes->cut_count);
+        c->changes->cuts = cuts.list;
+        c->changes->cut_count = cuts.count;
         return r;
 }
 
@@ -203,12 +216,12 @@ static int note_moved(struct carry *c)
 
 static int carry_rows(struct carry *c)
 {
-        int r = check_cuts(c);
+        int r = carry_load(c);
 
         if (r == 0)
-                r = carry_load(c);
-        if (r == 0)
                 r = carry_plan(c);
+        if (r == 0)
+                r = check_cuts(c);
         if (r == 0)
                 r = carry_plan_nodes(c);
         if (r == 0)
@@ -289,8 +302,13 @@ int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, str
         pthread_mutex_unlock(&t->lock);
         carry_release(&c);
         if (r < 0) {
+                struct tree_changes wanted = { .cuts = ret->cuts, .cut_count = ret->cut_count };
+
                 free(ref);
+                ret->cuts = NULL;
+                ret->cut_count = 0;
                 tree_changes_release(ret);
+                *ret = wanted;
                 errtext_set(err, r, "cannot carry over what programs changed: %s", errno_name(r, why));
         }
         return r;

@@ -1,9 +1,38 @@
-/* tree_settle.c: a mount that finds the rows of another generation: as a switch, from the history's environment of that generation. */
+/* tree_settle.c: making the view that a switch needs; and a mount that finds the rows of another generation: as a switch, from the history's
+ * environment of that generation. */
 #include "fs/tree_private.h"
 
 #include "store/files.h"
 
 #include <stdio.h>
+
+enum { TRIES = 100 };
+
+/* What the rows cut depends on what directories show of the next view, which depends on what is cut: so it is made again when the carrying finds that
+ * it needs another one, and also when rows changed meanwhile. */
+int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base, const struct view *previous,
+                 struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
+{
+        int r, state_fd;
+
+        pthread_mutex_lock(&t->lock);
+        state_fd = view_state_fd(tree_current(t));
+        r = tree_cuts(t->edits, &ret->cuts, &ret->cut_count);
+        pthread_mutex_unlock(&t->lock);
+        if (r < 0)
+                return errtext_set(err, r, "cannot read the edits: out of memory");
+        r = -EAGAIN;
+        for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
+                struct view *next = NULL;
+
+                r = view_new_cut(e, pool, base, state_fd, previous, ret->cuts, ret->cut_count, &next, err);
+                if (r == 0)
+                        r = tree_switch(t, next, ret, ret_old, err);
+                if (r < 0)
+                        view_free(next);
+        }
+        return r;
+}
 
 static int load_history(int state_fd, uint64_t generation, struct environment **ret, struct errtext *err)
 {
@@ -73,14 +102,15 @@ int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size
         if (r < 0 || !old)
                 return r;
         ref->view = old;
-        r = tree_switch(t, next, &changes, &ref, err);
+        r = tree_advance(t, view_environment(next), pool, base, NULL, &changes, &ref, err);
         if (r < 0) {
                 ref->view = next;
                 view_free(old);
-                return r;
+        } else {
+                tree_view_done(t, ref);
+                view_free(next);
+                *ret_kept = changes.kept;
         }
-        tree_view_done(t, ref);
-        *ret_kept = changes.kept;
         tree_changes_release(&changes);
-        return 0;
+        return r;
 }

@@ -125,7 +125,7 @@ static inline void switch_to(struct edited *t, struct environment *next)
 
         commit_environment(t->p, next);
         tree_changes_release(&t->changes);
-        if (tree_switch(t->tree, view_of(t, tree_current(t->tree)), &t->changes, &old, &err) < 0)
+        if (tree_advance(t->tree, t->p->environment, t->p->pool, t->p->base, tree_current(t->tree), &t->changes, &old, &err) < 0)
                 fail_msg("%s", err.text);
         tree_view_done(t->tree, old);
         assert_sound(t);
