@@ -2,6 +2,7 @@
 
 #include "store/files.h"
 #include "tools/command.h"
+#include "tools/edits_ask.h"
 #include "tools/mounts.h"
 #include "tools/outside.h"
 #include "tools/ui.h"
@@ -151,14 +152,14 @@ static int write_data(struct export_tree *x, int out_fd, struct errtext *err)
                        x->target->python) < 0)
                 return errtext_set(err, -ENOMEM, "out of memory");
         if (view_lookup(x->view, NODE_DATA, "data", 4, &node) == 0)
-                r = export_tree_data(x, node.id, out_fd, err);
+                r = export_tree_data(x, node.id, "data", out_fd, err);
         if (r == 0 && view_lookup(x->view, NODE_DATA, "headers", 7, &node) == 0) {
                 cleanup_close int fd = make_path(out_fd, include.data, 0777 & ~view_environment(x->view)->umask);
 
                 if (fd < 0)
                         return errtext_set(err, fd, "cannot make the folder %s: %s", include.data,
                                            errno_name(fd, (char[128]){ 0 }));
-                r = export_tree_data(x, node.id, fd, err);
+                r = export_tree_data(x, node.id, "headers", fd, err);
         }
         return r;
 }
@@ -201,8 +202,19 @@ static int write_or_remove(struct export_tree *x, const struct place *p, struct 
         return r;
 }
 
-static int export_target(const struct target *t, const struct place *p, struct export_tree *x, struct errtext *err)
+/* Unmounted, nothing here shows them: better no export than one without them. */
+static int read_edits(struct target *t, bool mounted, struct edit_report *ret, struct errtext *err)
 {
+        int r = edits_ask_report(t, ret, err);
+
+        if (r < 0 || mounted || ret->change_count == 0)
+                return r;
+        return errtext_set(err, -EBUSY, "in '%s' files were changed, which only a mount shows: `fusepkg mount` first, or `fusepkg eject`", t->venv);
+}
+
+static int export_target(struct target *t, const struct place *p, struct export_tree *x, struct errtext *err)
+{
+        cleanup_edit_report struct edit_report edits = { 0 };
         struct mount_info info = { 0 };
         struct store *store = NULL;
         struct base *base = NULL;
@@ -217,7 +229,10 @@ static int export_target(const struct target *t, const struct place *p, struct e
         x->piece = malloc(EXPORT_PIECE_SIZE);
         if (r < 0 || x->site_fd < 0 || !x->piece)
                 return errtext_set(err, r < 0 ? r : -errno, "cannot open '%s'", t->site);
-        r = target_store(t, STORE_READ, &store, err);
+        r = read_edits(t, x->mounted, &edits, err);
+        x->edits = &edits;
+        if (r == 0)
+                r = target_store(t, STORE_READ, &store, err);
         if (r == 0)
                 r = target_view(t, store, &x->pool, &base, &view, err);
         x->store = store;

@@ -1,5 +1,6 @@
 #include "tools/export_tree.h"
 
+#include "fs/edits.h"
 #include "store/files.h"
 #include "tools/ui.h"
 
@@ -144,6 +145,17 @@ static bool is_interrupted(void)
 static int write_folder(struct export_tree *x, bool by_view, uint64_t dir, struct buf *path, int out_fd, int depth,
                         struct errtext *err);
 
+/* Nodes that were made here, and those of the environment that were changed. */
+static bool is_edited(const struct export_tree *x, uint64_t id)
+{
+        if (edits_is_new(id))
+                return true;
+        for (size_t i = 0; x->edits && i < x->edits->change_count; i++)
+                if (x->edits->changes[i].id == id)
+                        return true;
+        return false;
+}
+
 static int write_child(struct export_tree *x, bool by_view, const struct child *c, struct buf *path, int out_fd,
                        int depth, struct errtext *err)
 {
@@ -151,7 +163,7 @@ static int write_child(struct export_tree *x, bool by_view, const struct child *
 
         if (is_interrupted())
                 return errtext_set(err, -EINTR, "interrupted");
-        if (!c->is_dir && c->id >> 32)
+        if (!c->is_dir && c->id >> 32 && !is_edited(x, c->id))
                 return export_file_of_slot(x, c->id, out_fd, c->name, err);
         if (!c->is_dir)
                 return export_file_of_base(x, path->data, out_fd, c->name, err);
@@ -200,10 +212,10 @@ int export_tree_site(struct export_tree *x, int out_fd, struct errtext *err)
         return r < 0 ? r : finish_folder(x, !x->mounted, NODE_ROOT, "", out_fd, err);
 }
 
-int export_tree_data(struct export_tree *x, uint64_t dir, int out_fd, struct errtext *err)
+int export_tree_data(struct export_tree *x, uint64_t dir, const char *name, int out_fd, struct errtext *err)
 {
         cleanup_buf struct buf path = { 0 };
-        int r = buf_add(&path, "", 0);
+        int r = x->mounted ? buf_printf(&path, DATA_DIR "/%s", name) : buf_add(&path, "", 0);
 
-        return r < 0 ? errtext_set(err, r, "out of memory") : write_folder(x, true, dir, &path, out_fd, 0, err);
+        return r < 0 ? errtext_set(err, r, "out of memory") : write_folder(x, !x->mounted, dir, &path, out_fd, 0, err);
 }

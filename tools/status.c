@@ -317,8 +317,8 @@ static int run(const struct options *o)
         if (report.count == 0)
                 ui_say("No environment uses the store");
         if (report.mounted)
-                ui_hint("a mounted venv can only be deleted after `fusepkg umount`: else rm -rf ends in 'Device or "
-                        "resource busy'");
+                ui_hint("before a mounted venv is deleted, `fusepkg umount`: else the first rm -rf ends in 'Device or resource "
+                        "busy', and only the next one succeeds");
         return EXIT_DONE;
 }
 

@@ -145,3 +145,24 @@ def test_an_interrupt_leaves_nothing(account, venv):
     process.wait(60)
     left = os.listdir(account.work)
     assert left in ([], ["out"]) and (left == ["out"]) == (process.returncode == 0)
+
+
+def test_what_programs_changed_is_in_it(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files={"demo/__init__.py": "v = 1\n", "demo/gone.py": "", "demo/same.py": "s = 1\n",
+                                                  "{data}/data/share/page": "page"}))
+    account.run(["sh", "-ec", """
+        cd "$1"
+        echo 'v = 2' > demo/__init__.py; rm demo/gone.py; mv demo/same.py demo/moved.py; echo mine > mine; ln -s mine link
+        echo page2 > .fusepkg-data/data/share/page
+    """, "sh", venv.site])
+    out = account.tmp / "out"
+    venv.fusepkg("export", "--to", out)
+    site = out / venv.site.relative_to(venv.path)
+    assert sorted(p.name for p in (site / "demo").iterdir()) == ["__init__.py", "moved.py"]
+    assert (site / "demo/__init__.py").read_text() == "v = 2\n" and (site / "demo/moved.py").read_text() == "s = 1\n"
+    assert (site / "link").is_symlink() and (site / "link").read_text() == "mine\n"
+    assert (out / "share/page").read_text() == "page2\n"
+    venv.fusepkg("umount")
+    assert "fusepkg mount" in venv.fusepkg("export", "--to", account.tmp / "again", status=1).err
+    assert not (account.tmp / "again").exists()
