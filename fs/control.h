@@ -11,6 +11,15 @@
  *     boot <boot id of the kernel>
  *     pid <n>
  *     since <seconds since the epoch>
+ * and, from the moment it is ready, also
+ *     worker <n>                 who serves; 0: nobody at the moment
+ *     first <generation>         that was mounted: the history since then is kept
+ *     restarts <n>               of the worker
+ *     state serving | degraded   degraded: requests end with errors
+ *     reason <words>             of the last restart
+ *     upgrades <n> <words>       that were asked for and have ended; how the last one did: "ok" or a sentence
+ * Its end is filled with newlines, so that it is replaced by one write of one size.
+ * `pid` is the keeper (keeper.h says what signals it takes).
  *
  * Ioctls on a descriptor of the mounted root: */
 #ifndef FUSEPKG_CONTROL_H

@@ -32,7 +32,8 @@
  * A directory's time is that of its row, or later: of a slot newer than the row (or of any, without a row) that brought it a file, or a folder
  * that no lower provider has.
  *
- * History: `.fusepkg/history/<generation>` are the environment files as they were, the newest HISTORY_KEPT.
+ * History: `.fusepkg/history/<generation>` are the environment files as they were, the newest HISTORY_KEPT, and all since
+ * the live mount began.
  *
  * A commit on kill -9 or a full disk: generated.<n> and history/<n> are written first, then the environment is
  * renamed: before that the old generation is the truth, and what was written is overwritten by the next commit.
@@ -52,6 +53,7 @@
 enum {
         ENVIRONMENT_MAX = 256 << 20, /* bytes of the file */
         HISTORY_KEPT = 20,
+        HISTORY_KEPT_LIVE = 1000, /* of a mount that lives on through commits: older files that are held open do not outlive its process */
         ENVIRONMENT_SLOTS_MAX = 1 << 30, /* slot << 32 stays below the node ids kept for edits */
 };
 

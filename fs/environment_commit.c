@@ -2,6 +2,7 @@
  * between any two of them leaves. */
 #include "fs/environment.h"
 
+#include "fs/control.h"
 #include "fs/environment_dirs.h"
 #include "store/files.h"
 
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <time.h>
 #include <xxhash.h>
 
@@ -17,6 +19,7 @@
 
 enum {
         NUMBERED_NAME_SIZE = 40, /* a prefix and 20 digits */
+        LOCK_TEXT_MAX = 4096,
 };
 
 static const uint64_t time_step_ns = 1000000;
@@ -247,8 +250,22 @@ static int add_referred(const struct buf *text, struct numbers *ret)
         return r;
 }
 
-/* Drops all but the newest of HISTORY; collects what the kept ones refer to. */
-static int prune_history(int history, uint64_t generation, struct numbers *ret_referred)
+/* A live mount may have to go back, when its process is replaced, to any generation since it began: programs hold files of slots that have left.  As of
+ * the lock's line (control.h); UINT64_MAX: no mount lives here. */
+static uint64_t first_of_mount(int dirfd)
+{
+        int fd cleanup_close = file_open_beneath(dirfd, CONTROL_LOCK_FILE, O_RDONLY | O_NONBLOCK, 0);
+        struct buf text cleanup_buf = { 0 };
+        const char *line;
+
+        if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK || file_read_all(fd, LOCK_TEXT_MAX, &text) < 0)
+                return UINT64_MAX;
+        line = text.data ? strstr(text.data, "\nfirst ") : NULL;
+        return line ? strtoull(line + 7, NULL, 10) : UINT64_MAX;
+}
+
+/* Drops all but the newest of HISTORY, and what a live mount needs; collects what the kept ones refer to. */
+static int prune_history(int history, uint64_t generation, uint64_t first, struct numbers *ret_referred)
 {
         struct numbers kept = { 0 };
         size_t left = HISTORY_KEPT;
@@ -261,11 +278,11 @@ static int prune_history(int history, uint64_t generation, struct numbers *ret_r
                 char name[NUMBERED_NAME_SIZE];
 
                 snprintf(name, sizeof(name), "%" PRIu64, kept.list[i]);
-                if (kept.list[i] > generation || !left) {
+                if (kept.list[i] > generation || (!left && (kept.list[i] < first || i >= HISTORY_KEPT_LIVE))) {
                         unlinkat(history, name, 0);
                         continue;
                 }
-                left--;
+                left -= left > 0;
                 r = file_read_at(history, name, ENVIRONMENT_MAX, &text);
                 r = r < 0 ? r : add_referred(&text, ret_referred);
         }
@@ -278,7 +295,7 @@ static void prune(int dirfd, const struct environment *now)
 {
         struct numbers referred = { 0 }, files = { 0 };
         int history cleanup_close = dir_make(dirfd, HISTORY_DIR, 0755);
-        int r = history < 0 ? history : prune_history(history, now->generation, &referred);
+        int r = history < 0 ? history : prune_history(history, now->generation, first_of_mount(dirfd), &referred);
 
         r = r < 0 ? r : list_numbered(dirfd, GENERATED_PREFIX, &files);
         for (size_t i = 0; i < files.count && r >= 0; i++) {

@@ -12,6 +12,7 @@ const struct command *const command_table[] = {
         &command_verify,
         &command_mount,
         &command_umount,
+        &command_upgrade_mounts,
         &command_doctor,
         &command_export,
         &command_eject,

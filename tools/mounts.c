@@ -37,6 +37,7 @@ static void take_upgrade(char *value, struct mount_info *info)
 {
         char *said;
 
+        info->has_keeper = true;
         info->upgrades = (unsigned)strtoul(value, &said, 10);
         snprintf(info->upgrade, sizeof info->upgrade, "%s", said + strspn(said, " "));
 }

@@ -24,6 +24,7 @@ struct mount_info {
         unsigned restarts;   /* of the worker */
         char reason[256];    /* of the last one; "" */
         bool degraded;       /* nobody can serve it: requests end with errors */
+        bool has_keeper;     /* it knows the signals of fs/keeper.h */
         unsigned upgrades;   /* that were asked for and have ended */
         char upgrade[256];   /* how the last one ended: "ok" or a sentence */
         int64_t since;       /* seconds since the epoch; 0 when unknown */
@@ -53,6 +54,8 @@ void mount_hints(const struct target *t);
 /* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence
  * names who.  -EXDEV: it is mounted where we cannot reach it. */
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);
+/* Takes it away whoever uses it (and says who that was), and ends its processes.  Always ends itself. */
+int mount_force(const struct target *t, struct errtext *err);
 /* umount2(2), or fusermount3 where the caller may not; waits for nothing.  -EBUSY: somebody uses it. */
 int mount_unmount(const char *site, bool lazy, struct errtext *err);
 /* Detaches a dead mount. */

@@ -60,8 +60,13 @@ static int unmount(const struct options *o, struct target *t, bool *ret_was, str
         /* Where fusepkg has never been there is nothing to do, and no state to make. */
         if (r == 0 && t->state_fd < 0)
                 return 0;
-        if (r == 0)
+        /* Who holds the lock may be what hangs. */
+        if (r == 0 && option_count(o, "--force")) {
+                r = target_try_lock(t, err);
+                r = r == -EWOULDBLOCK ? 0 : r;
+        } else if (r == 0) {
                 r = target_lock(t, err);
+        }
         if (r < 0)
                 return r;
         r = mount_examine(t->site, t->state_fd, &info);
@@ -69,9 +74,13 @@ static int unmount(const struct options *o, struct target *t, bool *ret_was, str
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
                                    errno_name(r, (char[128]){ 0 }));
         *ret_was = info.state == MOUNT_LIVE || info.state == MOUNT_DEAD;
+        if (option_count(o, "--force"))
+                r = mount_force(t, err);
+        if (r < 0)
+                return r;
         if (t->environment)
                 bare_seen_warn(t);
-        r = mount_stop(t, option_count(o, "--lazy") > 0, err);
+        r = option_count(o, "--force") ? 0 : mount_stop(t, option_count(o, "--lazy") > 0, err);
         return r < 0 ? r : outside_bare_restore(t, err);
 }
 
@@ -104,6 +113,7 @@ static int run(const struct options *o)
 
 static const struct option_spec options[] = {
         TARGET_OPTIONS,
+        { "--force", 'f', NULL, "take it away from who uses it, naming them: their requests end with errors" },
         { "--lazy", 'z', NULL, "take it away even while it is in use" },
         { NULL, 0, NULL, NULL },
 };

@@ -1,0 +1,145 @@
+#include "tools/command.h"
+
+#include "fs/mountinfo.h"
+#include "tools/mounts.h"
+#include "tools/target.h"
+#include "tools/ui.h"
+
+#include <mntent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+enum {
+        WAIT_STEP_MS = 10,
+        WAIT_MAX_MS = 60 * 1000, /* the old process ends, the new one loads */
+};
+
+struct work {
+        size_t done;
+        size_t failed;
+};
+
+static void fail(struct work *w, const char *venv, const char *why)
+{
+        w->failed++;
+        ui_error("the mount of '%s' goes on with the program it has: %s", venv, why);
+}
+
+static int wait_for_end(const struct target *t, unsigned before, struct mount_info *ret)
+{
+        for (long waited = 0; waited < WAIT_MAX_MS; waited += WAIT_STEP_MS) {
+                int r = mount_examine(t->site, t->state_fd, ret);
+
+                if (r < 0)
+                        return r;
+                if (!ret->locked)
+                        return -ENOTCONN;
+                if (ret->upgrades != before)
+                        return 0;
+                nanosleep(&(struct timespec){ 0, WAIT_STEP_MS * 1000000L }, NULL);
+        }
+        return -ETIMEDOUT;
+}
+
+/* Only whom the kernel lets send it a signal may have the mount go over to another program; and which one that is its keeper knows. */
+static void upgrade(const struct target *t, struct work *w)
+{
+        struct mount_info info;
+        char why[128];
+        unsigned before;
+        int r = mount_examine(t->site, t->state_fd, &info);
+
+        if (r == 0 && (info.state != MOUNT_LIVE || info.pid <= 0))
+                return;
+        /* The signal would end one that does not know it. */
+        if (r == 0 && !info.has_keeper) {
+                fail(w, t->venv, "it is of a version that cannot be upgraded; unmount it, and mount it again");
+                return;
+        }
+        before = info.upgrades;
+        if (r == 0 && kill(info.pid, SIGUSR1) < 0)
+                r = -errno;
+        if (r == 0)
+                r = wait_for_end(t, before, &info);
+        if (r == -EPERM)
+                fail(w, t->venv, "it belongs to another user");
+        else if (r < 0)
+                fail(w, t->venv, errno_name(r, why));
+        else if (strcmp(info.upgrade, "ok") != 0)
+                fail(w, t->venv, info.upgrade);
+        else
+                w->done++;
+}
+
+/* SITE is <venv>/lib/pythonX.Y/site-packages. */
+static void upgrade_at(char *site, struct work *w)
+{
+        cleanup_target struct target t = TARGET_INIT;
+        struct errtext err = { "" };
+
+        for (int i = 0; i < 3; i++) {
+                char *slash = strrchr(site, '/');
+
+                if (!slash || slash == site)
+                        return;
+                *slash = '\0';
+        }
+        if (target_open_path(site, &t, &err) < 0)
+                fail(w, site, err.text);
+        else
+                upgrade(&t, w);
+}
+
+static int upgrade_all(struct work *w)
+{
+        FILE *list = setmntent("/proc/self/mounts", "re");
+        const struct mntent *m;
+
+        if (!list)
+                return -errno;
+        while ((m = getmntent(list)))
+                if (strcmp(m->mnt_type, MOUNTINFO_TYPE) == 0)
+                        upgrade_at(m->mnt_dir, w);
+        endmntent(list);
+        return 0;
+}
+
+static int run(const struct options *o)
+{
+        cleanup_target struct target t = TARGET_INIT;
+        struct errtext err = { "" };
+        struct work w = { 0 };
+        int r;
+
+        if (option_count(o, "--venv") || option_count(o, "--python")) {
+                r = target_open_as_is(o, &t, &err);
+                if (r == 0)
+                        upgrade(&t, &w);
+        } else {
+                r = upgrade_all(&w);
+                if (r < 0)
+                        errtext_set(&err, r, "cannot read the list of mounts: %s", errno_name(r, (char[128]){ 0 }));
+        }
+        if (r < 0) {
+                ui_error("%s", err.text);
+                return EXIT_UNMET;
+        }
+        ui_say("Upgraded %zu mount%s", w.done, w.done == 1 ? "" : "s");
+        return w.failed ? EXIT_UNMET : EXIT_DONE;
+}
+
+static const struct option_spec options[] = {
+        TARGET_OPTIONS,
+        { NULL, 0, NULL, NULL },
+};
+
+const struct command command_upgrade_mounts = {
+        .name = "upgrade-mounts",
+        .usage = "[OPTIONS]",
+        .summary = "Have live mounts go over to the newly installed fusepkg",
+        .help = "Without --venv and --python: all mounts.  Programs that use them go on: open files, mappings and working directories\n"
+                "stay.  A mount that the new program cannot serve goes on with the old one.",
+        .options = options,
+        .run = run,
+};
