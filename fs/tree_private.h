@@ -85,6 +85,9 @@ void tree_linked_back(struct tree *t, uint64_t dir);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 
+/* When a mount starts: rows of the base's nodes follow what became of the bare folder meanwhile; *RET_KEPT grows by what was put to kept (tree_bare.c). */
+int tree_settle_bare(struct tree *t, size_t *ret_kept);
+
 int id_set_add(struct id_set *s, uint64_t id);
 void id_set_remove(struct id_set *s, uint64_t id);
 bool id_set_has(const struct id_set *s, uint64_t id);

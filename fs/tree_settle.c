@@ -89,8 +89,10 @@ int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size
         struct view_ref *ref = t->current;
         uint64_t generation, wanted = view_environment(next)->generation;
         char why[128];
-        int r = t->edits ? edits_generation_get(t->edits, &generation) : 0;
+        int r = tree_settle_bare(t, ret_kept);
 
+        if (r == 0 && t->edits)
+                r = edits_generation_get(t->edits, &generation);
         if (!t->edits || (r == 0 && generation == wanted))
                 return 0;
         if (r == 0 && edits_is_empty(t->edits))
@@ -109,7 +111,7 @@ int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size
         } else {
                 tree_view_done(t, ref);
                 view_free(next);
-                *ret_kept = changes.kept;
+                *ret_kept += changes.kept;
         }
         tree_changes_release(&changes);
         return r;

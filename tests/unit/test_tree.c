@@ -1,4 +1,4 @@
-/* The tree where things go wrong: requests that fail half-way, times that are out of range. */
+/* The tree where things go wrong: requests that fail half-way, times that are out of range, a bare folder that changed meanwhile. */
 #include "sample_edited.h"
 
 static const char *const pkg1[] = {
@@ -13,6 +13,11 @@ static int setup_edited(void **state)
         t->p = *state;
         *state = t;
         put(t->p, "site/bare.txt", "bare");
+        assert_int_equal(mkdirat(t->p->fd, "site/folder", 0755), 0);
+        put(t->p, "site/folder/in.txt", "in");
+        assert_int_equal(mkdirat(t->p->fd, "site/folder/deep", 0755), 0);
+        assert_int_equal(mkdirat(t->p->fd, "site/pkg", 0755), 0);
+        put(t->p, "site/pkg/bare.py", "bare");
         commit_environment(t->p, with(t->p, "pkg", "1", pkg1));
         edited_open(t);
         return 0;
@@ -94,6 +99,154 @@ static void times_are_kept_as_far_as_they_can_be(void **state)
         }
 }
 
+/* Unmounted, and mounted again: the bare folder is read anew. */
+static void base_reopen(struct edited *t)
+{
+        base_free(t->p->base);
+        t->p->base = NULL;
+        int site = openat(t->p->fd, "site", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int numbers = openat(t->p->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+        assert_int_equal(base_new(site, numbers, &t->p->base, NULL), 0);
+}
+
+/* The bare folder changes while nothing is mounted ------------------------------------------------------------------ */
+
+static void names_of_bare_files_that_are_gone_go(void **state)
+{
+        struct edited *t = *state;
+
+        rename_to(t, "bare.txt", "moved.txt");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/bare.txt", 0), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_false(tree_has(t, "moved.txt"));
+        assert_false(tree_has(t, "bare.txt"));
+}
+
+static void changed_bare_files_that_are_gone_stay(void **state)
+{
+        struct edited *t = *state;
+
+        write_at(t, "bare.txt", "mine");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/bare.txt", 0), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "bare.txt", "mine");
+        switch_to(t, without(t->p, "pkg"));
+        unlink_at(t, "bare.txt");
+}
+
+static void changed_and_moved_bare_files_stay(void **state)
+{
+        struct edited *t = *state;
+
+        write_at(t, "bare.txt", "mine");
+        rename_to(t, "bare.txt", "moved.txt");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/bare.txt", 0), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "moved.txt", "mine");
+}
+
+static void moved_bare_folders_that_are_gone_are_empty(void **state)
+{
+        struct edited *t = *state;
+
+        rename_to(t, "folder", "other");
+        write_at(t, "other/new.txt", "new");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
+        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "other/new.txt", "new");
+        unlink_at(t, "other/new.txt");
+        rmdir_at(t, "other");
+}
+
+static void bare_folders_that_became_files_show_these(void **state)
+{
+        struct edited *t = *state;
+
+        write_at(t, "folder/new.txt", "new");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
+        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        put(t->p, "site/folder", "a file");
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "folder", "a file");
+        assert_kept(t, "folder/new.txt", "new");
+}
+
+static void bare_folders_that_are_gone_with_files_of_the_user(void **state)
+{
+        struct edited *t = *state;
+
+        write_at(t, "folder/new.txt", "new");
+        write_at(t, "folder/deep/new.txt", "deep");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
+        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "folder/new.txt", "new");
+        assert_reads(t, "folder/deep/new.txt", "deep");
+        switch_to(t, without(t->p, "pkg"));
+        assert_reads(t, "folder/new.txt", "new");
+        unlink_at(t, "folder/new.txt");
+        unlink_at(t, "folder/deep/new.txt");
+        rmdir_at(t, "folder/deep");
+        rmdir_at(t, "folder");
+        assert_sound(t);
+}
+
+static void bare_folders_that_packages_share_are_the_packages(void **state)
+{
+        struct edited *t = *state;
+
+        write_at(t, "pkg/mine.py", "mine");
+        make_at(t, "pkg/dir", S_IFDIR | 0755);
+        unlink_at(t, "pkg/a.py");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/pkg/bare.py", 0), 0);
+        assert_int_equal(unlinkat(t->p->fd, "site/pkg", AT_REMOVEDIR), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+        assert_reads(t, "pkg/mine.py", "mine");
+        assert_reads(t, "pkg/sub/b.py", "b = 1\n");
+        assert_false(tree_has(t, "pkg/a.py"));
+        switch_to(t, without(t->p, "pkg"));
+        assert_reads(t, "pkg/mine.py", "mine");
+        assert_false(tree_has(t, "pkg/sub"));
+}
+
+static void removed_bare_folders_that_are_gone_are_not_counted(void **state)
+{
+        struct edited *t = *state;
+
+        rmdir_at(t, "folder/deep");
+        edited_close(t);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR), 0);
+        base_reopen(t);
+        edited_open(t);
+        assert_sound(t);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_edited, teardown_edited)
 
 int main(void)
@@ -101,6 +254,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(what_is_not_made_is_no_removed_node),
                 TEST(times_are_kept_as_far_as_they_can_be),
+                TEST(names_of_bare_files_that_are_gone_go),
+                TEST(changed_bare_files_that_are_gone_stay),
+                TEST(changed_and_moved_bare_files_stay),
+                TEST(moved_bare_folders_that_are_gone_are_empty),
+                TEST(bare_folders_that_became_files_show_these),
+                TEST(bare_folders_that_are_gone_with_files_of_the_user),
+                TEST(bare_folders_that_packages_share_are_the_packages),
+                TEST(removed_bare_folders_that_are_gone_are_not_counted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
