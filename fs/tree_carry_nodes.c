@@ -190,7 +190,8 @@ static int return_home(const struct edit_node *n, void *user)
         return r < 0 ? r : forget(c, n->id);
 }
 
-/* A moved directory whose old place is seen again, since what hid that place for a while took the whiteout with it: it has one name. */
+/* A moved directory whose old place is seen again, since what hid that place for a while took the whiteout with it: it has one name, or, when
+ * something newer took that, none. */
 static int hide_home(struct carry *c, const struct carry_entry *e)
 {
         cleanup_buf struct buf name = { 0 };
@@ -200,7 +201,7 @@ static int hide_home(struct carry *c, const struct carry_entry *e)
         bool home;
         int r = carry_dir(c, e->id, &d);
 
-        if (r < 0 || d->gone || d->home || d->below != e->id)
+        if (r < 0 || d->home || (!d->gone && d->below != e->id))
                 return r;
         r = is_at_home(&c->after, e->id, &home);
         if (r < 0 || !home)
@@ -243,7 +244,7 @@ int carry_apply_nodes(struct carry *c)
                         r = edits_nodes(c->t->edits, return_home, c);
         } while (r == 0 && c->forgotten_count > before);
         for (size_t i = 0; i < c->entry_count && r == 0; i++)
-                if (!c->entries[i].dropped && S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
+                if (S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
                         r = hide_home(c, &c->entries[i]);
         if (r == 0)
                 r = edits_nodes(c->t->edits, apply_dir, c);
