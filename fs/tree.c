@@ -4,6 +4,8 @@
 
 #include <time.h>
 
+enum { DEPTH_MAX = 4096 }; /* of directories: a circle is damage */
+
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret)
 {
         struct tree *t = calloc(1, sizeof(*t));
@@ -133,6 +135,21 @@ static void take_later_time(struct tree *t, struct edit_node *n)
         }
 }
 
+/* A file has no name any more when a directory above it has none: what was removed has no rows once the kernel has let go of it. */
+static bool has_no_path(struct tree *t, uint64_t id)
+{
+        int r = 0;
+
+        if (!t->edits || edits_is_empty(t->edits))
+                return view_is_retired(tree_current(t), id);
+        for (unsigned depth = 0; r == 0 && depth < DEPTH_MAX && id != NODE_ROOT && id != NODE_MARKER && id != NODE_DATA; depth++) {
+                cleanup_buf struct buf name = { 0 };
+
+                r = tree_place(t, id, &id, &name);
+        }
+        return r == -ENOENT;
+}
+
 int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stored)
 {
         int r = named_node(t, id, ret, ret_stored);
@@ -140,7 +157,7 @@ int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stor
         /* Who changes the row changes what is shown. */
         if (r == 0 && *ret_stored && S_ISDIR(ret->mode))
                 take_later_time(t, ret);
-        if (r == 0 && !*ret_stored && is_hidden(t, id))
+        if (r == 0 && !*ret_stored && has_no_path(t, id))
                 ret->links = 0;
         return r;
 }
@@ -397,7 +414,7 @@ int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret)
         for (unsigned depth = 0; r == 0 && id != NODE_ROOT; depth++) {
                 cleanup_buf struct buf name = { 0 };
 
-                if (depth == 4096)
+                if (depth == DEPTH_MAX)
                         return -ELOOP;
                 if (id == NODE_DATA) {
                         r = buf_add(&name, DATA_DIR, strlen(DATA_DIR));

@@ -149,14 +149,14 @@ static int above(struct carry *c, uint64_t dir, struct carry_dir **ret)
         return r < 0 ? r : carry_fate(c, *ret);
 }
 
-/* All that could be seen in it, the view's files as well: the user gave them these names. */
-static int lose_moved(struct carry *c, struct carry_dir *d)
+/* What could be seen in it.  Of files that go with their package, which the user gave these names, ALL; else the store has them still. */
+static int lose_moved(struct carry *c, struct carry_dir *d, bool all)
 {
         struct carry_dir *with_path;
         int r = carry_dir_path(c, d->id, &with_path);
 
         d->gone = true;
-        return r < 0 ? r : carry_lose_tree(c, d->path, d->id);
+        return r < 0 ? r : carry_lose_tree(c, d->path, d->id, all);
 }
 
 /* A directory that a row names. */
@@ -179,7 +179,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
                 return r;
         if (up->gone || (moved && carry_leaves(c, d->id))) {
                 d->gone = true;
-                return moved ? lose_moved(c, d) : 0;
+                return moved ? lose_moved(c, d, carry_leaves(c, d->id)) : 0;
         }
         r = carry_lookup(c, up->below, row->name.data, &there);
         if (r < 0 && r != -ENOENT)
@@ -195,7 +195,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         }
         /* Something newer has the name. */
         d->gone = true;
-        return moved ? lose_moved(c, d) : 0;
+        return moved ? lose_moved(c, d, false) : 0;
 }
 
 /* The horizon of a row that names a directory from now on which the view no longer has.  A whiteout may be there, from before the

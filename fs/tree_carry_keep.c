@@ -38,9 +38,22 @@ int carry_lose(struct carry *c, const char *path, uint64_t id)
 struct walk {
         struct carry *c;
         struct buf path;
+        bool all;
 };
 
 static int lose_dir(struct walk *w, uint64_t dir);
+
+static int lose_file(struct walk *w, uint64_t id)
+{
+        struct edit_node n;
+        int r = edits_node_get(w->c->t->edits, id, &n);
+
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (!w->all && !edits_is_new(id) && !(r == 0 && n.data) && !carry_leaves(w->c, id))
+                return 0;
+        return carry_lose(w->c, w->path.data, id);
+}
 
 static int lose_name(const struct tree_dirent *d, void *user)
 {
@@ -49,7 +62,7 @@ static int lose_name(const struct tree_dirent *d, void *user)
         int r = buf_printf(&w->path, "%s%.*s", len ? "/" : "", (int)d->name.len, d->name.data);
 
         if (r == 0 && !carry_is_generated_name(w->path.data + len + (len > 0)))
-                r = S_ISDIR(d->node.st.st_mode) ? lose_dir(w, d->node.id) : carry_lose(w->c, w->path.data, d->node.id);
+                r = S_ISDIR(d->node.st.st_mode) ? lose_dir(w, d->node.id) : lose_file(w, d->node.id);
         w->path.len = len;
         w->path.data[len] = 0;
         return r;
@@ -60,9 +73,9 @@ static int lose_dir(struct walk *w, uint64_t dir)
         return tree_list(w->c->t, dir, 0, false, lose_name, w);
 }
 
-int carry_lose_tree(struct carry *c, const char *path, uint64_t dir)
+int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, bool all)
 {
-        struct walk w = { .c = c };
+        struct walk w = { .c = c, .all = all };
         int r = buf_add_str(&w.path, path);
 
         if (r == 0)

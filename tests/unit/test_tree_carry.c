@@ -354,6 +354,62 @@ static void a_cut_made_while_the_next_view_was_made_is_noticed(void **state)
         assert_false(tree_has(t, "old/three"));
 }
 
+/* Its package is still there: what the store has is not copied. */
+static void of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept(void **state)
+{
+        static const char *const newer[] = { "site/mine/new.py", "n", NULL };
+        struct edited *t = *state;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        rename_to(t, "pkg", "mine");
+        write_at(t, "mine/a.py", "changed");
+        write_at(t, "mine/sub/made", "made");
+        switch_to(t, with(t->p, "newer", "1", newer));
+        assert_kept(t, "mine/a.py", "changed");
+        assert_kept(t, "mine/sub/made", "made");
+        assert_false(is_kept(t, "mine/b.py"));
+        assert_int_equal(t->changes.kept, 2);
+        assert_false(tree_has(t, "pkg"));
+        assert_false(tree_has(t, "mine/b.py"));
+        assert_reads(t, "mine/new.py", "n");
+}
+
+/* A directory that nobody holds any more has no row. */
+static void a_file_deep_in_a_removed_directory_has_no_links(void **state)
+{
+        struct edited *t = *state;
+        uint64_t c, gone[2];
+        struct node n;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        c = tree_id(t, "pkg/sub/c.py");
+        gone[0] = tree_id(t, "pkg");
+        gone[1] = tree_id(t, "pkg/sub");
+        unlink_at(t, "pkg/sub/c.py");
+        unlink_at(t, "pkg/a.py");
+        unlink_at(t, "pkg/b.py");
+        rmdir_at(t, "pkg/sub");
+        rmdir_at(t, "pkg");
+        assert_int_equal(tree_drop_removed(t->tree, gone, 2), 0);
+        assert_int_equal(tree_getattr(t->tree, c, &n), 0);
+        assert_int_equal(n.st.st_nlink, 0);
+}
+
+static void without_edits_a_file_whose_package_left_has_no_links(void **state)
+{
+        struct edited *t = *state;
+        struct node n;
+        uint64_t c;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        c = tree_id(t, "pkg/sub/c.py");
+        assert_int_equal(tree_getattr(t->tree, c, &n), 0);
+        assert_int_equal(n.st.st_nlink, 1);
+        switch_to(t, without(t->p, "pkg"));
+        assert_int_equal(tree_getattr(t->tree, c, &n), 0);
+        assert_int_equal(n.st.st_nlink, 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup_edited, teardown_edited)
@@ -370,6 +426,9 @@ int main(void)
                 CASE(without_the_old_generation_the_bytes_are_kept_all_the_same),
                 CASE(a_failed_switch_changes_nothing),
                 CASE(a_cut_made_while_the_next_view_was_made_is_noticed),
+                CASE(of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept),
+                CASE(a_file_deep_in_a_removed_directory_has_no_links),
+                CASE(without_edits_a_file_whose_package_left_has_no_links),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
