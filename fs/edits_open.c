@@ -1,5 +1,6 @@
 /* edits_open.c: opening the database of the edits, its statements, transactions and durability. */
 #include "fs/edits_private.h"
+#include "store/files.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -263,6 +264,20 @@ static int find_any(struct edits *e, enum edits_statement which)
         return code == SQLITE_ROW ? 1 : edits_errno(e, code);
 }
 
+/* A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and SQLite's further files follow it. */
+static int touch_own(int dirfd)
+{
+        int fd;
+
+        /* SQLite would open it for reading alone, and then fail in its own words. */
+        if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0)
+                return -errno;
+        fd = file_open_own(dirfd, EDITS_FILE, O_RDWR | O_CREAT, 0644);
+        if (fd >= 0)
+                close(fd);
+        return fd < 0 ? fd : 0;
+}
+
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err)
 {
         struct edits *e = calloc(1, sizeof(*e));
@@ -274,16 +289,11 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 return errtext_set(err, -ENOMEM, "out of memory");
         e->dirfd = dirfd;
         /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of the file. */
-        if (readlinkat(dirfd, EDITS_FILE, path, sizeof(path)) >= 0) {
+        r = touch_own(dirfd);
+        if (r < 0) {
                 free(e);
-                return errtext_set(err, -ELOOP, "'.fusepkg/" EDITS_FILE "' is a symbolic link");
-        }
-        /* SQLite would open it for reading alone, and then fail in its own words. */
-        if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0 ||
-            (faccessat(dirfd, EDITS_FILE, W_OK, AT_EACCESS) < 0 && errno != ENOENT)) {
-                r = -errno;
-                free(e);
-                return errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
+                return r == -ELOOP ? errtext_set(err, r, "'.fusepkg/" EDITS_FILE "' is a symbolic link") :
+                                     errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
         }
         snprintf(path, sizeof(path), "/proc/self/fd/%d/" EDITS_FILE, dirfd);
         code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
