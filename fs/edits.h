@@ -28,6 +28,7 @@
  * SQLite: WAL, synchronous=NORMAL, exclusive: opened by the owner of the environment's lock alone.  A killed process loses nothing; a power cut
  * loses at most the last moments, or nothing before the last edits_sync.
  * Errors: -ENOSPC, -EDQUOT, -EIO, -EROFS, … as the file system below gave them; -EUCLEAN: the database is damaged.
+ * So is one with a name that can be none.
  * After a failure within a transaction it must be rolled back.
  * Threads: none of its own; all calls are made under the tree's lock (tree.h). */
 #ifndef FUSEPKG_EDITS_H

@@ -258,6 +258,13 @@ int edits_entry_drop(struct edits *e, uint64_t dir, const char *name, size_t len
         return edits_run(e, use_entry(e, EDITS_ENTRY_DROP, dir, name, len));
 }
 
+/* Whoever can write the database can write anything into it; names become paths of files, in kept for one. */
+static bool is_name(struct span name)
+{
+        return name.len > 0 && name.len <= IMAGE_NAME_MAX && !memchr(name.data, '/', name.len) && !memchr(name.data, 0, name.len) &&
+               !(name.data[0] == '.' && (name.len == 1 || (name.len == 2 && name.data[1] == '.')));
+}
+
 /* Steps through a bound statement. */
 static int each_entry(struct edits *e, sqlite3_stmt *s, int (*fn)(const struct edit_entry *n, void *user), void *user)
 {
@@ -273,7 +280,7 @@ static int each_entry(struct edits *e, sqlite3_stmt *s, int (*fn)(const struct e
                 if (!row)
                         break;
                 read_entry(s, &n);
-                r = fn(&n, user);
+                r = is_name(n.name) ? fn(&n, user) : -EUCLEAN;
         }
         if (s)
                 sqlite3_reset(s);

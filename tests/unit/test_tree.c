@@ -1,6 +1,8 @@
 /* The tree where things go wrong: requests that fail half-way, times that are out of range, a bare folder that changed meanwhile. */
 #include "sample_edited.h"
 
+#include "fs/edits_private.h"
+
 static const char *const pkg1[] = {
         "site/pkg/a.py", "a = 1\n", "site/pkg/sub/b.py", "b = 1\n", "site/pkg-1.dist-info/METADATA", "Name: pkg\n", NULL,
 };
@@ -108,6 +110,34 @@ static void base_reopen(struct edited *t)
         int numbers = openat(t->p->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 
         assert_int_equal(base_new(site, numbers, &t->p->base, NULL), 0);
+}
+
+/* Names ----------------------------------------------------------------------------------------------------------- */
+
+static int count_one(const struct edit_entry *n, void *user)
+{
+        (void)n;
+        ++*(size_t *)user;
+        return 0;
+}
+
+static void names_that_are_none_are_refused(void **state)
+{
+        static const char *const names[] = { "'..'", "'.'", "''", "'a/b'", "'../../etc/passwd'", "x'6100'" };
+        struct edited *t = *state;
+        char text[256];
+        size_t n = 0;
+
+        make_at(t, "..a", S_IFREG | 0644);
+        assert_int_equal(edits_all_entries(t->edits, count_one, &n), 0);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                snprintf(text, sizeof(text), "DELETE FROM entry WHERE cookie = 5; INSERT INTO entry VALUES(1, 5, CAST(%s AS BLOB), 1 << 62, 32768, 9)",
+                         names[i]);
+                assert_int_equal(sqlite3_exec(t->edits->db, text, NULL, NULL, NULL), SQLITE_OK);
+                assert_int_equal(edits_all_entries(t->edits, count_one, &n), -EUCLEAN);
+                assert_int_equal(edits_entries(t->edits, NODE_ROOT, 0, 0, count_one, &n), -EUCLEAN);
+        }
+        assert_int_equal(sqlite3_exec(t->edits->db, "DELETE FROM entry WHERE cookie = 5", NULL, NULL, NULL), SQLITE_OK);
 }
 
 /* The bare folder changes while nothing is mounted ------------------------------------------------------------------ */
@@ -254,6 +284,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(what_is_not_made_is_no_removed_node),
                 TEST(times_are_kept_as_far_as_they_can_be),
+                TEST(names_that_are_none_are_refused),
                 TEST(names_of_bare_files_that_are_gone_go),
                 TEST(changed_bare_files_that_are_gone_stay),
                 TEST(changed_and_moved_bare_files_stay),
