@@ -1,5 +1,6 @@
 #include "fs/prefetch.h"
 #include "fs/server.h"
+#include "store/files.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -73,31 +74,35 @@ static int list_wishes(struct server *s, enum wish wish, const uint64_t *ids, si
                         continue;
                 if (wish == WISH_READ && node.st.st_size > PREFETCH_MAX)
                         continue;
-                if (buf_printf(&path, "%c%s/", wish, s->site) == 0 && tree_path(s->tree, ids[i], &path) == 0)
+                if (buf_add_char(&path, (char)wish) == 0 && tree_path(s->tree, ids[i], &path) == 0)
                         r = buf_add(ret, path.data, path.len + 1);
         }
         return r < 0 ? r : buf_add(ret, "", 1);
 }
 
-/* In the child of a process with threads: nothing but system calls. */
-static void grant(const char *wishes)
+/* In the child of a process with threads: nothing but system calls.  Below the mounted root, and past no link: programs change the tree meanwhile, and
+ * what they put in the place of a folder must not lead root elsewhere. */
+static void grant(const char *site, const char *wishes)
 {
         struct stat st;
         sigset_t none;
+        int root;
 
         /* With /dev/fuse open it would keep a mount alive whose server died, and wait for it for ever. */
         close_range(0, ~0U, 0);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         alarm(PREFETCH_LIMIT_S);
-        for (; *wishes; wishes += strlen(wishes) + 1) {
-                int fd = *wishes == WISH_READ ? open(wishes + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+        root = open(site, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        for (; root >= 0 && *wishes; wishes += strlen(wishes) + 1) {
+                int fd = file_open_beneath(root, wishes + 1, *wishes == WISH_READ ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK : O_PATH | O_NOFOLLOW, 0);
 
-                if (*wishes == WISH_LOOK)
-                        lstat(wishes + 1, &st);
                 if (fd < 0)
                         continue;
-                posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+                if (*wishes == WISH_LOOK)
+                        fstat(fd, &st);
+                else
+                        posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
                 close(fd);
         }
         _exit(0);
@@ -113,7 +118,7 @@ static void have_granted(struct server *s, enum wish wish, const uint64_t *ids, 
                 return;
         pid = fork();
         if (pid == 0)
-                grant(wishes.data);
+                grant(s->site, wishes.data);
         while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 ;
 }
