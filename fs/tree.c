@@ -208,6 +208,11 @@ static int stat_size(struct tree *t, const struct edit_node *n, struct stat *st)
         if (r == 0) {
                 st->st_size = below.st.st_size;
                 st->st_blocks = below.st.st_blocks;
+                /* A bare file that was written to while nothing was mounted: its time says so, or old bytecode would be taken for its own. */
+                if (tree_ns(below.st.st_ctim) > n->ctime) {
+                        st->st_mtim = below.st.st_mtim;
+                        st->st_ctim = below.st.st_ctim;
+                }
         }
         return r;
 }

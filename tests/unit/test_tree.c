@@ -156,6 +156,26 @@ static void names_of_bare_files_that_are_gone_go(void **state)
         assert_false(tree_has(t, "bare.txt"));
 }
 
+static void bare_files_with_a_row_show_when_they_were_written(void **state)
+{
+        struct edited *t = *state;
+        const struct timespec pause = { 0, 20000000 };
+
+        set_times(t, tree_id(t, "bare.txt"), 1000000000, 0);
+        assert_int_equal(mtime_of(t, tree_id(t, "bare.txt")).tv_sec, 1000000000);
+        edited_close(t);
+        nanosleep(&pause, NULL); /* the file system's clock ticks */
+        put(t->p, "site/bare.txt", "else");
+        base_reopen(t);
+        edited_open(t);
+
+        struct node n;
+
+        assert_int_equal(tree_getattr(t->tree, tree_id(t, "bare.txt"), &n), 0);
+        assert_true(n.st.st_mtim.tv_sec > 1500000000);
+        assert_sound(t);
+}
+
 static void changed_bare_files_that_are_gone_stay(void **state)
 {
         struct edited *t = *state;
@@ -286,6 +306,7 @@ int main(void)
                 TEST(times_are_kept_as_far_as_they_can_be),
                 TEST(names_that_are_none_are_refused),
                 TEST(names_of_bare_files_that_are_gone_go),
+                TEST(bare_files_with_a_row_show_when_they_were_written),
                 TEST(changed_bare_files_that_are_gone_stay),
                 TEST(changed_and_moved_bare_files_stay),
                 TEST(moved_bare_folders_that_are_gone_are_empty),
