@@ -323,6 +323,8 @@ static bool is_refusing(const struct keeper *k)
 {
         int64_t after = k->failures && k->h->said[0] ? REFUSE_FAILED : REFUSE_AFTER;
 
+        if (k->now < k->stalled_until)
+                after = STALL_LIMIT;
         return k->is_up && k->down_since && k->now - k->down_since >= after;
 }
 

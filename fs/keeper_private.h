@@ -13,6 +13,8 @@ enum {
         KEEPER_STEP_MAX = 3000,    /* what a pause counts for at most */
         CELL_LIMIT = 16000,        /* a request without an answer: its storage stalls */
         SYNC_LIMIT = 100000,       /* fsync on a slow disk */
+        STALL_MEMORY = 30000,      /* for so long after one that stalled … */
+        STALL_LIMIT = 1000,        /* … requests get less time: one read(2) of a program may be several, one after the other */
         UNREAD_HAND_ON = 1000,     /* requests wait, and nobody reads */
         UNREAD_LIMIT = 16000,
         REFUSE_AFTER = 8000,       /* without a worker that serves, requests end with EIO */
@@ -56,6 +58,7 @@ struct keeper {
         char killed[128];     /* why we have killed the worker; "" when we have not */
         struct keeper_watch watch[HANDOVER_CELLS];
         int64_t unread_since;
+        int64_t stalled_until;
 };
 
 /* keeper_watch.c.  Looks at the cells, at each tick. */

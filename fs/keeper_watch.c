@@ -12,7 +12,10 @@
 #include <sys/pidfd.h>
 #include <sys/time.h>
 
-enum { OPCODE_STATX = 52 }; /* not in older headers */
+enum {
+        OPCODE_STATX = 52, /* not in older headers */
+        DRAIN_MAX = 10000,
+};
 
 static struct fuse_in_header *header(struct server_cell *c)
 {
@@ -51,9 +54,11 @@ static uint64_t moved_bytes(pid_t pid, pid_t tid)
         return sum;
 }
 
-static int64_t limit_of(const struct fuse_in_header *h)
+static int64_t limit_of(const struct keeper *k, const struct fuse_in_header *h)
 {
-        return h->opcode == FUSE_FSYNC || h->opcode == FUSE_FSYNCDIR ? SYNC_LIMIT : CELL_LIMIT;
+        if (h->opcode == FUSE_FSYNC || h->opcode == FUSE_FSYNCDIR)
+                return SYNC_LIMIT;
+        return k->now < k->stalled_until ? STALL_LIMIT : CELL_LIMIT;
 }
 
 static bool watch_cell(struct keeper *k, unsigned i)
@@ -68,7 +73,7 @@ static bool watch_cell(struct keeper *k, unsigned i)
                 *w = (struct keeper_watch){ .unique = busy ? unique : 0, .from = k->now, .read = w->read };
                 return false;
         }
-        if (w->refused || k->now - w->from < limit_of(header(c)))
+        if (w->refused || k->now - w->from < limit_of(k, header(c)))
                 return false;
         /* A large file that is being copied is no stall. */
         bytes = moved_bytes(k->h->worker_pid, atomic_load(&c->tid));
@@ -106,33 +111,6 @@ void keeper_kill(struct keeper *k, const char *why)
         pidfd_send_signal(HANDOVER_FD_PEER, SIGKILL, NULL, 0);
         if (k->down_since == 0)
                 k->down_since = k->now;
-}
-
-void keeper_watch(struct keeper *k)
-{
-        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
-        unsigned refused = 0;
-        char line[128];
-
-        if (k->h->worker_state != WORKER_SERVING)
-                return;
-        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
-                refused += watch_cell(k, i);
-        if (refused) {
-                snprintf(line, sizeof(line), "%u requests had no answer for %d s: they end with an error; the storage stalls", refused,
-                         CELL_LIMIT / 1000);
-                keeper_record(k, line);
-        }
-        if (has_read(k) || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
-                k->unread_since = 0;
-                return;
-        }
-        if (!k->unread_since)
-                k->unread_since = k->now;
-        else if (k->now - k->unread_since >= UNREAD_LIMIT)
-                keeper_kill(k, "it did not read requests");
-        else if (k->now - k->unread_since >= UNREAD_HAND_ON)
-                handover_send(HANDOVER_FD_SOCKET, MESSAGE_HAND_ON, -1);
 }
 
 /* No worker ----------------------------------------------------------------------------------------------------- */
@@ -194,4 +172,46 @@ void keeper_refuse_next(struct keeper *k)
         if (n >= (ssize_t)sizeof(*h) && h->opcode != FUSE_FORGET && h->opcode != FUSE_BATCH_FORGET && h->opcode != FUSE_INTERRUPT)
                 reply_error(h->unique, h->opcode == FUSE_DESTROY ? 0 : error_for(h));
         h->len = 0;
+}
+
+/* The tick ------------------------------------------------------------------------------------------------------ */
+
+/* Those who wait to be read have waited as long as the others: the next worker would be stuck as soon as it had read three of them. */
+static void replace_stuck(struct keeper *k)
+{
+        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
+
+        keeper_kill(k, "it did not read requests");
+        for (int i = 0; i < DRAIN_MAX && poll(&p, 1, 0) > 0 && (p.revents & POLLIN); i++)
+                keeper_refuse_next(k);
+}
+
+void keeper_watch(struct keeper *k)
+{
+        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
+        unsigned refused = 0;
+        char line[128];
+
+        if (k->h->worker_state != WORKER_SERVING)
+                return;
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
+                refused += watch_cell(k, i);
+        if (refused) {
+                if (k->now >= k->stalled_until) {
+                        snprintf(line, sizeof(line), "no answer to %u requests for %d s: they end with an error; the storage stalls", refused,
+                                 CELL_LIMIT / 1000);
+                        keeper_record(k, line);
+                }
+                k->stalled_until = k->now + STALL_MEMORY;
+        }
+        if (has_read(k) || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
+                k->unread_since = 0;
+                return;
+        }
+        if (!k->unread_since)
+                k->unread_since = k->now;
+        else if (k->now - k->unread_since >= (k->now < k->stalled_until ? STALL_LIMIT : UNREAD_LIMIT))
+                replace_stuck(k);
+        else if (k->now - k->unread_since >= UNREAD_HAND_ON)
+                handover_send(HANDOVER_FD_SOCKET, MESSAGE_HAND_ON, -1);
 }

@@ -109,3 +109,9 @@ def test_of_the_keeper(venv, folder):
     use_until(venv, Killer(venv, "keeper"), SHORT, folder)
     now = venv.fusepkg("status", "--json").json()[0]
     assert now["state"] == "mounted" and now["restarts"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("who,number", [("worker", signal.SIGKILL), ("worker", signal.SIGSEGV), ("keeper", signal.SIGKILL)])
+def test_three_hundred_times(venv, folder, who, number):
+    use_until(venv, Killer(venv, who, number), LONG, folder)
