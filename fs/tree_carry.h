@@ -18,6 +18,8 @@ struct carry_dir {
         bool busy;
         bool gone;           /* removed, with all rows in it */
         bool own;            /* the view has it no more: a directory of the edits from now on, at NAME of PARENT */
+        bool elsewhere;      /* it was moved, and shows a directory of the view that is not the one at its name */
+        bool split;          /* a cut made it what it is: its id is its lowest provider's, and no `dir` row pins that */
         bool home;           /* the view has it again where a row named it */
         uint64_t parent;
         char *name;

@@ -159,6 +159,37 @@ static int lose_moved(struct carry *c, struct carry_dir *d, bool all)
         return r < 0 ? r : carry_lose_tree(c, d->path, d->id, all);
 }
 
+/* Does a directory show one of the view that is not the one at its own name, since it was moved?  Then it takes that along. */
+static int is_elsewhere(struct carry *c, const struct edit_node *n, const struct row *row, bool *ret)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir;
+        int r;
+
+        *ret = false;
+        if (n->below == 0 || n->below == n->id)
+                return 0;
+        r = view_place(c->old, n->below, &dir, &name);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = r < 0 || tree_above_locked(c->t, dir) != row->dir || strcmp(name.data, row->name.data) != 0;
+        return 0;
+}
+
+/* Nothing newer has the name of a directory that a row names. */
+static int stay(struct carry *c, struct carry_dir *d, const struct edit_node *n, const struct row *row)
+{
+        int r = is_elsewhere(c, n, row, &d->elsewhere);
+
+        if (r < 0)
+                return r;
+        d->elsewhere = d->elsewhere && !carry_leaves(c, n->below);
+        d->below = n->below == d->id || d->elsewhere ? n->below : 0;
+        /* It was kept for the user's files, or for a directory of the view that had another id. */
+        d->gone = d->below == 0 && !edits_is_new(d->id) && !d->needed;
+        return 0;
+}
+
 /* A directory that a row names. */
 static int named_fate(struct carry *c, struct carry_dir *d, const struct row *row)
 {
@@ -184,10 +215,8 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         r = carry_lookup(c, up->below, row->name.data, &there);
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon)) {
-                d->below = moved ? d->id : 0;
-                return 0;
-        }
+        if (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon))
+                return stay(c, d, &n, row);
         if (S_ISDIR(there.st.st_mode) && (!moved || there.id == d->id)) {
                 d->below = there.id;
                 d->home = there.id == d->id;
@@ -203,7 +232,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
 static int own_horizon(struct carry *c, const struct carry_dir *up, const char *name, struct node *there, bool *is_there, uint32_t *ret)
 {
         struct edit_entry row;
-        uint32_t newest = 0;
+        uint32_t oldest;
         int r = edits_entry_get(c->t->edits, up->id, name, strlen(name), &row);
 
         if (r == 0) {
@@ -214,8 +243,9 @@ static int own_horizon(struct carry *c, const struct carry_dir *up, const char *
         if (r != -ENOENT)
                 return r;
         *ret = view_horizon(c->old);
-        if (*is_there && view_newest(c->next, there->id, &newest) == 0 && newest <= *ret)
-                *ret = newest ? newest - 1 : 0;
+        /* Below all of it: a row that keeps some of it apart would take that away. */
+        if (*is_there && view_oldest(c->next, there->id, &oldest) == 0 && oldest <= *ret)
+                *ret = oldest ? oldest - 1 : 0;
         return 0;
 }
 
@@ -249,7 +279,7 @@ static int home_fate(struct carry *c, struct carry_dir *d)
         }
         is_there = r == 0;
         r = own_horizon(c, up, name.data, &there, &is_there, &d->horizon);
-        if (r < 0 || !d->needed || (is_there && !S_ISDIR(there.st.st_mode)))
+        if (r < 0 || (is_there && !S_ISDIR(there.st.st_mode)) || (!d->needed && !(d->split && is_there)))
                 return r;
         d->name = strdup(name.data);
         if (!d->name)

@@ -197,18 +197,19 @@ static int hide_home(struct carry *c, const struct carry_entry *e)
         cleanup_buf struct buf name = { 0 };
         struct carry_dir *d;
         uint32_t newest;
-        uint64_t dir;
+        uint64_t dir, shown;
         bool home;
         int r = carry_dir(c, e->id, &d);
 
-        if (r < 0 || d->home || (!d->gone && d->below != e->id))
+        if (r < 0 || d->home || (!d->gone && !d->elsewhere && d->below != e->id))
                 return r;
-        r = is_at_home(&c->after, e->id, &home);
+        shown = d->gone ? e->id : d->below;
+        r = is_at_home(&c->after, shown, &home);
         if (r < 0 || !home)
                 return r;
-        r = view_place(c->next, e->id, &dir, &name);
+        r = view_place(c->next, shown, &dir, &name);
         if (r == 0)
-                r = view_newest(c->next, e->id, &newest);
+                r = view_newest(c->next, shown, &newest);
         if (r < 0)
                 return r;
         dir = tree_above_locked(c->t, dir);
@@ -244,7 +245,7 @@ int carry_apply_nodes(struct carry *c)
                         r = edits_nodes(c->t->edits, return_home, c);
         } while (r == 0 && c->forgotten_count > before);
         for (size_t i = 0; i < c->entry_count && r == 0; i++)
-                if (S_ISDIR(c->entries[i].type) && !edits_is_new(c->entries[i].id))
+                if (S_ISDIR(c->entries[i].type))
                         r = hide_home(c, &c->entries[i]);
         if (r == 0)
                 r = edits_nodes(c->t->edits, apply_dir, c);

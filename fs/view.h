@@ -104,6 +104,8 @@ int view_path(const struct view *v, uint64_t id, struct buf *ret);
 /* The highest slot that provides a node: of a file its own, of a directory its latest provider; 0: the base, or the view itself.
  * -ENOENT: no such node. */
 int view_newest(const struct view *v, uint64_t id, uint32_t *ret);
+/* The lowest. */
+int view_oldest(const struct view *v, uint64_t id, uint32_t *ret);
 /* The highest slot number that was ever given. */
 uint32_t view_horizon(const struct view *v);
 /* Does the view show anything of it, or has its slot left? */

@@ -167,6 +167,16 @@ int view_newest(const struct view *v, uint64_t id, uint32_t *ret)
         return r;
 }
 
+int view_oldest(const struct view *v, uint64_t id, uint32_t *ret)
+{
+        const struct merged_dir *d = view_merged(v, id);
+
+        if (!d)
+                return view_newest(v, id, ret);
+        *ret = d->in_base || d->provider_count == 0 ? 0 : v->slots[d->providers[0].slot].number;
+        return 0;
+}
+
 uint32_t view_horizon(const struct view *v)
 {
         return v->environment->next_slot - 1;

@@ -374,6 +374,52 @@ static void of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept(vo
         assert_reads(t, "mine/new.py", "n");
 }
 
+/* It was made by the user, a package came to its name, and it was moved with what that had brought. */
+static void a_moved_directory_takes_along_what_packages_put_into_it(void **state)
+{
+        struct edited *t = *state;
+        uint64_t dir;
+
+        start(t, with(t->p, "other", "1", other));
+        dir = make_at(t, "pkg", S_IFDIR | 0755);
+        write_at(t, "pkg/mine", "mine");
+        switch_to(t, with(t->p, "pkg", "1", pkg1));
+        assert_int_equal(tree_id(t, "pkg"), dir);
+        assert_reads(t, "pkg/sub/c.py", "c1");
+        rename_to(t, "pkg", "moved");
+        switch_to(t, with(t->p, "other", "2", other));
+        assert_int_equal(tree_id(t, "moved"), dir);
+        assert_reads(t, "moved/mine", "mine");
+        assert_reads(t, "moved/sub/c.py", "c1");
+        assert_false(tree_has(t, "pkg"));
+        switch_to(t, without(t->p, "pkg"));
+        assert_reads(t, "moved/mine", "mine");
+        assert_false(tree_has(t, "moved/sub"));
+}
+
+/* Somebody may stand in it. */
+static void the_directory_beside_a_moved_one_keeps_its_id(void **state)
+{
+        struct edited *t = *state;
+        uint64_t ns;
+
+        start(t, with(t->p, "one", "1", ns1));
+        rename_to(t, "ns", "old");
+        switch_to(t, with(t->p, "two", "1", ns2));
+        switch_to(t, with(t->p, "three", "1", ns3));
+        ns = tree_id(t, "ns");
+        switch_to(t, without(t->p, "two"));
+        assert_int_equal(tree_id(t, "ns"), ns);
+        assert_reads(t, "ns/shared.py", "3");
+        assert_false(tree_has(t, "ns/two"));
+        switch_to(t, with(t->p, "three", "2", ns3));
+        assert_int_equal(tree_id(t, "ns"), ns);
+        assert_reads(t, "old/one/x.py", "1");
+        switch_to(t, without(t->p, "three"));
+        assert_false(tree_has(t, "ns"));
+        assert_reads(t, "old/one/x.py", "1");
+}
+
 /* A directory that nobody holds any more has no row. */
 static void a_file_deep_in_a_removed_directory_has_no_links(void **state)
 {
@@ -427,6 +473,8 @@ int main(void)
                 CASE(a_failed_switch_changes_nothing),
                 CASE(a_cut_made_while_the_next_view_was_made_is_noticed),
                 CASE(of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept),
+                CASE(a_moved_directory_takes_along_what_packages_put_into_it),
+                CASE(the_directory_beside_a_moved_one_keeps_its_id),
                 CASE(a_file_deep_in_a_removed_directory_has_no_links),
                 CASE(without_edits_a_file_whose_package_left_has_no_links),
         };
