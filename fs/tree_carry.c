@@ -64,7 +64,8 @@ bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len)
 
         pthread_mutex_lock(&t->lock);
         if (t->edits && edits_entry_get(t->edits, dir, name, len, &row) == 0)
-                has = tree_lookup_below(t, dir, name, len, &below) < 0 || tree_row_hides(t, &row, below.id, below.st.st_mode);
+                has = tree_lookup_below(t, dir, name, len, &below) < 0 ||
+                      tree_row_hides(t, &row, below.id, below.st.st_mode);
         pthread_mutex_unlock(&t->lock);
         return has;
 }
@@ -91,7 +92,9 @@ static int add_cut(const struct edit_entry *n, void *user)
                 c->list = more;
                 c->cap = cap;
         }
-        c->list[c->count] = (struct view_cut){ .dir = n->dir, .name = strndup(n->name.data, n->name.len), .horizon = n->horizon };
+        c->list[c->count] = (struct view_cut){
+                .dir = n->dir, .name = strndup(n->name.data, n->name.len), .horizon = n->horizon,
+        };
         return c->list[c->count].name ? (c->count++, 0) : -ENOMEM;
 }
 
@@ -144,7 +147,8 @@ int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n)
         return 0;
 }
 
-/* The cuts that the rows come to with the next view: what a directory shows of it may be another than of the old one. */
+/* The cuts that the rows come to with the next view: what a directory shows of it may be another than of the old
+ * one. */
 static int planned_cuts(struct carry *c, struct cuts *ret)
 {
         int r = 0;
@@ -156,12 +160,15 @@ static int planned_cuts(struct carry *c, struct cuts *ret)
                 r = carry_dir(c, e->dir, &d);
                 if (r < 0 || d->gone || d->below == 0)
                         continue;
-                r = add_cut(&(struct edit_entry){ .dir = d->below, .name = span_of(e->name), .horizon = e->horizon }, ret);
+                const struct edit_entry row = { .dir = d->below, .name = span_of(e->name), .horizon = e->horizon };
+
+                r = add_cut(&row, ret);
         }
         return r;
 }
 
-/* Does the next view cut what it must?  It was made with what the rows came to with the old one, and they may have changed since. */
+/* Does the next view cut what it must?  It was made with what the rows came to with the old one, and they may have
+ * changed since. */
 static int check_cuts(struct carry *c)
 {
         struct cuts cuts = { 0 };
@@ -172,7 +179,8 @@ static int check_cuts(struct carry *c)
                 uint32_t horizon;
                 struct node there;
 
-                if (view_cut_horizon(c->next, cut->dir, cut->name, strlen(cut->name), &horizon) == 0 && horizon == cut->horizon)
+                if (view_cut_horizon(c->next, cut->dir, cut->name, strlen(cut->name), &horizon) == 0 &&
+                    horizon == cut->horizon)
                         continue;
                 if (carry_lookup(c, cut->dir, cut->name, &there) == 0 && carry_is_newer(c, there.id, cut->horizon))
                         r = -EAGAIN;
@@ -242,7 +250,8 @@ static int carry_rows(struct carry *c)
         return r;
 }
 
-/* The commit is the point of no return: until then the old rows are the truth, and copies in kept that nobody misses. */
+/* The commit is the point of no return: until then the old rows are the truth, and copies in kept that nobody
+ * misses. */
 static int carry_transaction(struct carry *c)
 {
         struct edits *e = c->t->edits;
@@ -267,14 +276,16 @@ static void carry_finish(struct carry *c)
 {
         for (size_t i = 0; i < c->removed.size; i++)
                 if (c->removed.ids[i])
-                        (void)id_set_add(&c->t->removed, c->removed.ids[i]); /* else the next start of a mount drops it */
+                        /* else the next start of a mount drops it */
+                        (void)id_set_add(&c->t->removed, c->removed.ids[i]);
         for (size_t i = 0; i < c->forgotten_count; i++) {
                 id_set_remove(&c->t->removed, c->forgotten[i]);
                 (void)edit_file_remove(c->t->data, c->forgotten[i]);
         }
 }
 
-int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
+int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old,
+                struct errtext *err)
 {
         struct view_ref *ref = calloc(1, sizeof(*ref)), after = { next, 1 };
         struct carry c = { .t = t, .next = next, .changes = ret };

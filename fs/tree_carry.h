@@ -1,8 +1,9 @@
 /* tree_carry.h: what the files of a switch share; README.md says what becomes of the rows.
  *
- * First it is worked out, from the old rows and both views, what becomes of each directory that has rows, and of each row (tree_carry_dirs.c,
- * tree_carry_rows.c).  Then, in one transaction: names change, then nodes, looked at as they are afterwards (tree_carry_nodes.c); what the user
- * loses is put to kept (tree_carry_keep.c); then the commit.  All under the tree's lock. */
+ * First it is worked out, from the old rows and both views, what becomes of each directory that has rows, and of each
+ * row (tree_carry_dirs.c, tree_carry_rows.c).  Then, in one transaction: names change, then nodes, looked at as they
+ * are afterwards (tree_carry_nodes.c); what the user loses is put to kept (tree_carry_keep.c); then the commit.  All
+ * under the tree's lock. */
 #ifndef FUSEPKG_TREE_CARRY_H
 #define FUSEPKG_TREE_CARRY_H
 
@@ -99,7 +100,8 @@ int carry_plan_nodes(struct carry *c);
 int carry_apply_below(struct carry *c); /* before carry_apply_generated */
 int carry_apply_nodes(struct carry *c);
 
-/* tree_carry_keep.c: notes a file; or the files in a directory as it was, ALL or those with bytes of the user's or of slots that leave; then does it. */
+/* tree_carry_keep.c: notes a file; or the files in a directory as it was, ALL or those with bytes of the user's or of
+ * slots that leave; then does it. */
 int carry_add_loss(struct carry_losses *l, const char *path, uint64_t id);
 void carry_losses_release(struct carry_losses *l);
 int carry_lose(struct carry *c, const char *path, uint64_t id);

@@ -149,7 +149,8 @@ static int above(struct carry *c, uint64_t dir, struct carry_dir **ret)
         return r < 0 ? r : carry_fate(c, *ret);
 }
 
-/* What could be seen in it.  Of files that go with their package, which the user gave these names, ALL; else the store has them still. */
+/* What could be seen in it.  Of files that go with their package, which the user gave these names, ALL; else the
+ * store has them still. */
 static int lose_moved(struct carry *c, struct carry_dir *d, bool all)
 {
         struct carry_dir *with_path;
@@ -159,7 +160,8 @@ static int lose_moved(struct carry *c, struct carry_dir *d, bool all)
         return r < 0 ? r : carry_lose_tree(c, d->path, d->id, all);
 }
 
-/* Does a directory show one of the view that is not the one at its own name, since it was moved?  Then it takes that along. */
+/* Does a directory show one of the view that is not the one at its own name, since it was moved?  Then it takes that
+ * along. */
 static int is_elsewhere(struct carry *c, const struct edit_node *n, const struct row *row, bool *ret)
 {
         cleanup_buf struct buf name = { 0 };
@@ -227,9 +229,11 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         return moved ? lose_moved(c, d, false) : 0;
 }
 
-/* The horizon of a row that names a directory from now on which the view no longer has.  A whiteout may be there, from before the
- * directory came: what that hid stays hidden.  Else what the view has there is to be seen through it. */
-static int own_horizon(struct carry *c, const struct carry_dir *up, const char *name, struct node *there, bool *is_there, uint32_t *ret)
+/* The horizon of a row that names a directory from now on which the view no longer has.  A whiteout may be there,
+ * from before the directory came: what that hid stays hidden.  Else what the view has there is to be seen through
+ * it. */
+static int own_horizon(struct carry *c, const struct carry_dir *up, const char *name, struct node *there,
+                       bool *is_there, uint32_t *ret)
 {
         struct edit_entry row;
         uint32_t oldest;

@@ -135,7 +135,8 @@ static int keep_link(struct carry *c, const char *path, uint64_t id)
 
         if (r < 0)
                 return r;
-        return kept_put_link(view_state_fd(c->next), view_environment(c->next)->generation, path, target.data ? target.data : "", NULL);
+        return kept_put_link(view_state_fd(c->next), view_environment(c->next)->generation, path,
+                             target.data ? target.data : "", NULL);
 }
 
 /* 1: there was nothing to keep. */

@@ -8,7 +8,8 @@ static int count_name(const struct edit_entry *n, void *user)
         return 0;
 }
 
-/* Is it shown where the view has it?  The row of a directory that was removed may be gone, so the whole path is looked at. */
+/* Is it shown where the view has it?  The row of a directory that was removed may be gone, so the whole path is
+ * looked at. */
 static int is_at_home(struct tree *t, uint64_t id, bool *ret)
 {
         cleanup_buf struct buf name = { 0 }, path = { 0 };
@@ -190,8 +191,8 @@ static int return_home(const struct edit_node *n, void *user)
         return r < 0 ? r : forget(c, n->id);
 }
 
-/* A moved directory whose old place is seen again, since what hid that place for a while took the whiteout with it: it has one name, or, when
- * something newer took that, none. */
+/* A moved directory whose old place is seen again, since what hid that place for a while took the whiteout with it:
+ * it has one name, or, when something newer took that, none. */
 static int hide_home(struct carry *c, const struct carry_entry *e)
 {
         cleanup_buf struct buf name = { 0 };

@@ -75,8 +75,8 @@ static int is_needed(struct carry *c, const struct carry_dir *d, const struct ca
         return r == -ENOENT ? 0 : r;
 }
 
-/* The source of a generated file: NAME up to a dot, with .py behind it: "a.cpython-312.pyc", "a.f-7.py312.1.nbc". Names may have dots themselves,
- * so the longest that is there counts. */
+/* The source of a generated file: NAME up to a dot, with .py behind it: "a.cpython-312.pyc", "a.f-7.py312.1.nbc".
+ * Names may have dots themselves, so the longest that is there counts. */
 static int find_source(struct carry *c, const struct carry_dir *d, struct carry_entry *e)
 {
         cleanup_buf struct buf up_name = { 0 };
@@ -214,7 +214,8 @@ static int apply_file(struct carry *c, struct carry_dir *d, struct carry_entry *
         return r < 0 ? r : drop_row(c, d, e);
 }
 
-/* The name shows the same directory without the row: nobody is told, and only what the row keeps apart is left of it. */
+/* The name shows the same directory without the row: nobody is told, and only what the row keeps apart is left of
+ * it. */
 static int come_home(struct carry *c, const struct carry_dir *d, const struct carry_entry *e)
 {
         size_t len = strlen(e->name);

@@ -1,5 +1,5 @@
-/* tree_settle.c: making the view that a switch needs; and a mount that finds the rows of another generation: as a switch, from the history's
- * environment of that generation. */
+/* tree_settle.c: making the view that a switch needs; and a mount that finds the rows of another generation: as a
+ * switch, from the history's environment of that generation. */
 #include "fs/tree_private.h"
 
 #include "store/files.h"
@@ -8,10 +8,10 @@
 
 enum { TRIES = 100 };
 
-/* What the rows cut depends on what directories show of the next view, which depends on what is cut: so it is made again when the carrying finds that
- * it needs another one, and also when rows changed meanwhile. */
-int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base, const struct view *previous,
-                 struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
+/* What the rows cut depends on what directories show of the next view, which depends on what is cut: so it is made
+ * again when the carrying finds that it needs another one, and also when rows changed meanwhile. */
+int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base,
+                 const struct view *previous, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
 {
         int r, state_fd;
 
@@ -47,8 +47,8 @@ static int load_history(int state_fd, uint64_t generation, struct environment **
         return environment_parse(text.data ? text.data : "", text.len, ret, err);
 }
 
-static int old_view(struct tree *t, uint64_t generation, struct image_pool *pool, struct base *base, struct view **ret, struct errtext *note,
-                    struct errtext *err)
+static int old_view(struct tree *t, uint64_t generation, struct image_pool *pool, struct base *base, struct view **ret,
+                    struct errtext *note, struct errtext *err)
 {
         const struct view *current = tree_current(t);
         struct environment *e = NULL;
@@ -62,7 +62,8 @@ static int old_view(struct tree *t, uint64_t generation, struct image_pool *pool
         if (r == 0)
                 r = view_new_cut(e, pool, base, state_fd, NULL, cuts, n, ret, note);
         environment_free(e);
-        /* What has a place in the current generation is judged by that; files in directories that it does not have are kept under a made-up name. */
+        /* What has a place in the current generation is judged by that; files in directories that it does not have
+         * are kept under a made-up name. */
         if (r < 0)
                 r = view_new_cut(view_environment(current), pool, base, state_fd, NULL, cuts, n, ret, err);
         tree_cuts_free(cuts, n);
@@ -82,7 +83,8 @@ static int set_generation(struct edits *e, uint64_t generation)
         return r;
 }
 
-int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note, struct errtext *err)
+int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note,
+                struct errtext *err)
 {
         struct view *next = t->current->view, *old = NULL;
         struct tree_changes changes = { 0 };

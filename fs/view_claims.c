@@ -61,7 +61,8 @@ static int claim_base_name(const char *name, mode_t type, void *user)
         if (!copy)
                 return -ENOMEM;
         d->names[d->name_count++] = copy;
-        return add_claim(b->claims, (struct claim){ image_cookie(copy, strlen(copy)), span_of(copy), 0, NO_ENTRY, 0, type });
+        return add_claim(b->claims,
+                         (struct claim){ image_cookie(copy, strlen(copy)), span_of(copy), 0, NO_ENTRY, 0, type });
 }
 
 static int claim_generated(const struct view_slot *s, uint32_t order, struct claims *c)

@@ -1,8 +1,8 @@
 /* view_cut.c: names from which the edits took a directory away (view.h).
  *
- * A cut has an effect only once a slot above its horizon brings something to the name: until then a row of the edits hides what is there, and
- * the view of one generation is the same with and without the cuts that were made in it.  Where the slots up to the horizon have files
- * alone at the name, no directory was taken away, and nothing is cut. */
+ * A cut has an effect only once a slot above its horizon brings something to the name: until then a row of the edits
+ * hides what is there, and the view of one generation is the same with and without the cuts that were made in it.
+ * Where the slots up to the horizon have files alone at the name, no directory was taken away, and nothing is cut. */
 #include "fs/view_private.h"
 
 static int compare_cuts(const void *x, const void *y)
@@ -70,8 +70,8 @@ static uint32_t claim_slot(const struct view *v, const struct claim *c)
         return c->order ? v->slots[c->order - 1].number : 0;
 }
 
-size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n, struct cut_side *ret_lower,
-                       struct cut_side *ret_upper)
+size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n,
+                       struct cut_side *ret_lower, struct cut_side *ret_upper)
 {
         struct view_cut *cut = find_cut(v, d->id, c[0].name);
         bool folder = false;

@@ -1,7 +1,7 @@
 /* view_place.c: from an id back to where the view shows it.
  *
- * What stands in an image or in the base has one parent there.  That is also the directory that shows it, unless the parent is merged
- * (view_provided): then the name must have been given to it, and not to another. */
+ * What stands in an image or in the base has one parent there.  That is also the directory that shows it, unless the
+ * parent is merged (view_provided): then the name must have been given to it, and not to another. */
 #include "fs/view_private.h"
 
 #include <stdio.h>

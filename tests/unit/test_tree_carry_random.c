@@ -1,5 +1,5 @@
-/* Random changes of a tree between random generations: after each change and switch the rows are sound, a new mount sees the same as the old
- * one, and no byte of the user's is lost: it is in the tree or in kept. */
+/* Random changes of a tree between random generations: after each change and switch the rows are sound, a new mount
+ * sees the same as the old one, and no byte of the user's is lost: it is in the tree or in kept. */
 #include "sample_edited.h"
 
 #include <dirent.h>
@@ -120,8 +120,8 @@ static void draw_path(const struct seen *s, char ret[96])
         }
 }
 
-/* A row has one horizon: of a name from which a directory was taken twice, with one brought back in between, only the last taking is known.
- * That is not tried here. */
+/* A row has one horizon: of a name from which a directory was taken twice, with one brought back in between, only the
+ * last taking is known. That is not tried here. */
 static bool is_cut_name(struct edited *t, uint64_t dir, const char *name)
 {
         uint64_t below = 0;
@@ -191,7 +191,8 @@ static struct environment *draw_package(struct edited *t, unsigned which, unsign
 
                 strcpy(paths[n], "site");
                 for (unsigned depth = 1 + draw(3); depth > 0; depth--)
-                        snprintf(paths[n] + strlen(paths[n]), sizeof(paths[n]) - strlen(paths[n]), "/%s", names[draw(4)]);
+                        snprintf(paths[n] + strlen(paths[n]), sizeof(paths[n]) - strlen(paths[n]), "/%s",
+                                 names[draw(4)]);
                 for (size_t k = 0; k < n; k++) {
                         size_t a = strlen(paths[k]), b = strlen(paths[n]);
 
