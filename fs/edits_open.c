@@ -152,6 +152,8 @@ int edits_commit(struct edits *e)
                 edits_rollback(e);
         e->in_transaction = false;
         e->changed = true;
+        if (r == 0 && !e->empty && !e->reserve_tried)
+                edits_reserve_make(e);
         return r;
 }
 
@@ -315,9 +317,10 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 edits_close(e);
                 return r;
         }
-        edits_reserve_make(e);
         e->changed = true; /* by who had it before, and did not sync it */
         e->empty = find_any(e, EDITS_NODE_ANY) == 0 && find_any(e, EDITS_ENTRY_ANY) == 0;
+        if (!e->empty)
+                edits_reserve_make(e);
         *ret = e;
         return 0;
 }

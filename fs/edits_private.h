@@ -48,6 +48,7 @@ struct edits {
         bool changed;         /* since edits_sync */
         int dirfd;            /* .fusepkg, borrowed */
         bool reserved;        /* space, for removals on a full disk */
+        bool reserve_tried;   /* and there was none */
 };
 
 /* The statement, reset and ready to be bound; NULL when it cannot be prepared. */

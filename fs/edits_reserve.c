@@ -12,8 +12,9 @@ void edits_reserve_make(struct edits *e)
 {
         int fd;
 
-        if (e->reserved)
+        if (e->reserved || e->dirfd < 0)
                 return;
+        e->reserve_tried = true;
         fd = file_open_own(e->dirfd, EDITS_RESERVE_FILE, O_RDWR | O_CREAT, 0600);
         if (fd < 0)
                 return;

@@ -127,6 +127,14 @@ int mount_examine(const char *site, int state_fd, struct mount_info *ret)
         return 0;
 }
 
+/* A mount whose environment was deleted goes by itself, maybe at this moment. */
+static bool is_gone(const char *site)
+{
+        struct mount_info info;
+
+        return mount_examine(site, -1, &info) == 0 && info.state == MOUNT_NONE;
+}
+
 int mount_unmount(const char *site, bool lazy, struct errtext *err)
 {
         const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "--", lazy ? "--" : site, lazy ? site : NULL, NULL };
@@ -135,6 +143,8 @@ int mount_unmount(const char *site, bool lazy, struct errtext *err)
 
         /* Root, in a user namespace too, needs no helper; everybody else is told so by EPERM. */
         if (umount2(site, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
+                return 0;
+        if (errno == EINVAL && is_gone(site))
                 return 0;
         if (errno != EPERM)
                 return errtext_set(err, -errno, "cannot unmount %s: %s", site, errno_name(-errno, (char[128]){ 0 }));
@@ -147,6 +157,8 @@ int mount_unmount(const char *site, bool lazy, struct errtext *err)
                 return 0;
         /* It says EBUSY in words alone. */
         r = words.data && strstr(words.data, "busy") ? -EBUSY : -EPERM;
+        if (r == -EPERM && is_gone(site))
+                return 0;
         return errtext_set(err, r, "cannot unmount %s: %s", site,
                            words.len ? program_last_line(&words) : "fusermount3 failed");
 }
