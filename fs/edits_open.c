@@ -290,6 +290,7 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
         if (!e)
                 return errtext_set(err, -ENOMEM, "out of memory");
         e->dirfd = dirfd;
+        e->empty = true;
         /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of the file. */
         r = touch_own(dirfd);
         if (r < 0) {
