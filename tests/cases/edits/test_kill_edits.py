@@ -41,6 +41,20 @@ def is_between(before, found, after):
     return now[cut:] == old[cut:] and {**found, "size": 0, "content": b""} == {**after, "size": 0, "content": b""}
 
 
+def difference(path, before, found, after):
+    """What is wrong with PATH, short enough to be read."""
+    def show(seen):
+        if not seen:
+            return "absent"
+        content = seen["content"]
+        return str({**seen, "content": f"{len(content)} bytes"} if isinstance(content, bytes) else seen)
+
+    contents = [x.get(path) and x[path]["content"] for x in (before, found, after)]
+    first = [next((i for i, (a, b) in enumerate(zip(contents[1], c)) if a != b), min(len(contents[1]), len(c)))
+             if isinstance(c, bytes) and isinstance(contents[1], bytes) else None for c in (contents[0], contents[2])]
+    return f"{path}: before {show(before.get(path))}, found {show(found.get(path))}, after {show(after.get(path))}; first difference at {first}"
+
+
 class Follower:
     """A plain copy to which the same changes are made."""
 
@@ -74,7 +88,7 @@ def run_round(account, venv, plain, chance):
         follower.follow(follower.writer.count + 1)
         after = visible(plain)
         wrong = [p for p in sorted(found.keys() | after.keys()) if not is_between(before.get(p), found.get(p), after.get(p))]
-        assert not wrong, [(p, before.get(p), found.get(p), after.get(p)) for p in wrong[:5]]
+        assert not wrong, "\n".join(difference(p, before, found, after) for p in wrong[:5])
     shutil.rmtree(plain)
     return follower.writer.count
 

@@ -56,10 +56,10 @@ class Writer:
         fd = os.open(self.at(path), flags | os.O_WRONLY, 0o644)
         try:
             data = chance.randbytes(chance.choice(SIZES))
-            if offset is None:
-                os.write(fd, data)
-            else:
-                os.pwrite(fd, data, offset)
+            written = os.write(fd, data) if offset is None else os.pwrite(fd, data, offset)
+            # The kernel sends a large write in parts: the mount went away between two of them.
+            if written < len(data):
+                raise OSError(errno.ENOTCONN, "written in part")
         finally:
             os.close(fd)
 
