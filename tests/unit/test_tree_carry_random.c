@@ -114,7 +114,7 @@ static void draw_path(const struct seen *s, char ret[96])
                 size_t at = draw((unsigned)s->count);
 
                 if (s->is_dir[at] && strlen(s->paths[at]) < 60 && draw(5)) {
-                        snprintf(ret, 96, "%s/%s", s->paths[at], name);
+                        snprintf(ret, 96, "%.60s/%.30s", s->paths[at], name);
                         return;
                 }
         }
