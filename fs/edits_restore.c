@@ -324,7 +324,10 @@ static void finish(struct restoring *r)
         /* Without memory for its id the row stays until the next mount. */
         for (size_t i = 0; i < r->gone.count; i++)
                 (void)id_set_add(&t->removed, r->gone.list[i]);
-        for (size_t i = 0; i < r->freed.count; i++)
+        /* As long as the old rows may come back after a power cut, so may their files. */
+        bool synced = r->freed.count == 0 || edits_sync(t->edits) == 0;
+
+        for (size_t i = 0; synced && i < r->freed.count; i++)
                 (void)edit_file_remove(t->data, r->freed.list[i]);
 }
 

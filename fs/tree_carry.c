@@ -274,13 +274,17 @@ static int carry_transaction(struct carry *c)
 
 static void carry_finish(struct carry *c)
 {
+        /* After a power cut rows that are not on the disk are the old ones, and want their files: then those are litter of the next start. */
+        bool synced = c->forgotten_count == 0 || edits_sync(c->t->edits) == 0;
+
         for (size_t i = 0; i < c->removed.size; i++)
                 if (c->removed.ids[i])
                         /* else the next start of a mount drops it */
                         (void)id_set_add(&c->t->removed, c->removed.ids[i]);
         for (size_t i = 0; i < c->forgotten_count; i++) {
                 id_set_remove(&c->t->removed, c->forgotten[i]);
-                (void)edit_file_remove(c->t->data, c->forgotten[i]);
+                if (synced)
+                        (void)edit_file_remove(c->t->data, c->forgotten[i]);
         }
 }
 

@@ -151,8 +151,8 @@ static int keep_one(struct carry *c, const char *path, uint64_t id)
         else if (r == -ENOENT)
                 r = view_getattr(c->old, id, &node);
         if (r == 0 && edits_node_get(c->t->edits, id, &n) == 0) {
-                node.st.st_mtim = (struct timespec){ n.mtime / 1000000000, n.mtime % 1000000000 };
-                node.st.st_atim = (struct timespec){ n.atime / 1000000000, n.atime % 1000000000 };
+                node.st.st_mtim = tree_time(n.mtime);
+                node.st.st_atim = tree_time(n.atime);
         }
         if (r < 0)
                 return r == -ENOENT ? 1 : r;

@@ -264,6 +264,16 @@ static void bare_folders_that_are_gone_with_files_of_the_user(void **state)
         assert_sound(t);
 }
 
+static void a_time_before_1970_is_kept(void **state)
+{
+        struct edited *t = *state;
+
+        set_times(t, tree_id(t, "pkg/a.py"), -5, 250000000);
+        rename_to(t, "pkg/a.py", "mine.py");
+        switch_to(t, without(t->p, "pkg"));
+        assert_kept(t, "mine.py", "a = 1\n");
+}
+
 static void bare_folders_that_packages_share_are_the_packages(void **state)
 {
         struct edited *t = *state;
@@ -312,6 +322,7 @@ int main(void)
                 TEST(moved_bare_folders_that_are_gone_are_empty),
                 TEST(bare_folders_that_became_files_show_these),
                 TEST(bare_folders_that_are_gone_with_files_of_the_user),
+                TEST(a_time_before_1970_is_kept),
                 TEST(bare_folders_that_packages_share_are_the_packages),
                 TEST(removed_bare_folders_that_are_gone_are_not_counted),
         };
