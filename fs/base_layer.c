@@ -155,8 +155,8 @@ int base_fd(const struct base *b)
         return b->site_fd;
 }
 
-/* On a disk that is full or read-only the number is kept in memory alone: the mount goes on, and only a process that takes
- * it over would have to give up. */
+/* On a disk that is full or read-only the number is kept in memory alone: the mount goes on, and only a process that
+ * takes it over would have to give up. */
 static void write_number(struct base *b, const char *path, size_t len)
 {
         cleanup_buf struct buf line = { 0 };

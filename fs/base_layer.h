@@ -1,12 +1,14 @@
-/* base_layer.h: slot 0: what the bare site-packages holds, seen through a descriptor that was opened before anything was
- * mounted on it, and never changed by us.
+/* base_layer.h: slot 0: what the bare site-packages holds, seen through a descriptor that was opened before anything
+ * was mounted on it, and never changed by us.
  *
- * Numbers.  A path of the base gets a number when it is first seen, from BASE_FIRST on, which is its node id for ever: the numbers are the
- * lines of an append-only file (`.fusepkg/base-nodes`: percent-encoded paths), each written before its number is used.  A process that takes
- * over a mount thus knows what the kernel holds.  A kill leaves at most an unfinished last line, which is cut off.
+ * Numbers.  A path of the base gets a number when it is first seen, from BASE_FIRST on, which is its node id for ever:
+ * the numbers are the lines of an append-only file (`.fusepkg/base-nodes`: percent-encoded paths), each written before
+ * its number is used.  A process that takes over a mount thus knows what the kernel holds.  A kill leaves at most an
+ * unfinished last line, which is cut off.
  *
- * Hiding.  A distribution of the base that was upgraded or removed is hidden: every file of its RECORD, their bytecode, its
- * dist-info, and every folder that holds nothing else.  Hiding is a property of a generation, so the functions take it as an argument.
+ * Hiding.  A distribution of the base that was upgraded or removed is hidden: every file of its RECORD, their
+ * bytecode, its dist-info, and every folder that holds nothing else.  Hiding is a property of a generation, so the
+ * functions take it as an argument.
  *
  * Paths are relative to site-packages, "" is itself.  Symlinks of the base are shown as they are and never followed.
  * Threads: everything but base_new and base_free may be called from any thread. */
@@ -25,7 +27,8 @@ enum {
 
 #define BASE_NODES_FILE "base-nodes"
 
-/* What fusepkg itself has in the bare folder (tools/python_start.h), always hidden; the second name while it is written. */
+/* What fusepkg itself has in the bare folder (tools/python_start.h), always hidden; the second name while it is
+ * written. */
 #define BASE_START_FILE "fusepkg.pth"
 #define BASE_START_FILE_NEW "fusepkg.pth.new"
 

@@ -1,9 +1,12 @@
-/* edit_data.h: the bytes of the edits: one file per node in `.fusepkg/edits.data/`, named by the node id in 16 hexadecimal digits.
+/* edit_data.h: the bytes of the edits: one file per node in `.fusepkg/edits.data/`, named by the node id in 16
+ * hexadecimal digits.
  *
- * A data file has the size, mtime and atime of its node, and the bytes; its own mode is 0600 and its owner the mount's.  ctime: the later of its own and the row's.
- * A node row with `data` has its file: files are made before their row is committed, and removed after the row is gone; one without a row is
- * litter, swept when the mount starts.  New files are made empty under their name at once; a copied-up file is written as `<id>.new`, synced, and
- * renamed, so that a power cut never leaves half a copy under a name that a row refers to (a file that is truncated to nothing needs no sync).
+ * A data file has the size, mtime and atime of its node, and the bytes; its own mode is 0600 and its owner the
+ * mount's.  ctime: the later of its own and the row's. A node row with `data` has its file: files are made before
+ * their row is committed, and removed after the row is gone; one without a row is litter, swept when the mount starts.
+ * New files are made empty under their name at once; a copied-up file is written as `<id>.new`, synced, and renamed,
+ * so that a power cut never leaves half a copy under a name that a row refers to (a file that is truncated to nothing
+ * needs no sync).
  *
  * Descriptors are a bounded cache (EDIT_DATA_OPEN), by node id.
  *
@@ -30,7 +33,8 @@ int edit_data_fd(const struct edit_data *d);
 struct edit_file;
 /* -EIO (with the id in the log's words of the caller): there is no such file. */
 int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret);
-/* Only when it is open already: NULL otherwise.  The way past the tree's lock for READ and WRITE: an open file is known to have its row. */
+/* Only when it is open already: NULL otherwise.  The way past the tree's lock for READ and WRITE: an open file is
+ * known to have its row. */
 struct edit_file *edit_file_cached(struct edit_data *d, uint64_t id);
 void edit_file_put(struct edit_data *d, struct edit_file *f);
 int edit_file_fd(const struct edit_file *f);
@@ -43,7 +47,8 @@ int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret);
 /* False: there is none, for sure. */
 bool edit_file_is_there(struct edit_data *d, uint64_t id);
 
-/* Copy-up: FILL writes the bytes to the descriptor (of an empty file); then it is given TIMES (atime, mtime; see utimensat), synced if SYNC, and renamed. */
+/* Copy-up: FILL writes the bytes to the descriptor (of an empty file); then it is given TIMES (atime, mtime; see
+ * utimensat), synced if SYNC, and renamed. */
 int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user, const struct timespec times[2], bool sync);
 
 /* The folder's own entries are on the disk. */

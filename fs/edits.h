@@ -1,8 +1,8 @@
 /* edits.h: the rows of the copy-on-write layer of one environment: `.fusepkg/edits.db`.
  *
- * An inode-based layer: nodes, names, and for each node that has bytes of its own one data file (edit_data.h).  Everything is keyed by node id
- * (view.h), never by path, so that a renamed directory, a hard link, or an unlinked file that is still open is a plain row.
- * Without rows the tree is the view's.
+ * An inode-based layer: nodes, names, and for each node that has bytes of its own one data file (edit_data.h).
+ * Everything is keyed by node id (view.h), never by path, so that a renamed directory, a hard link, or an unlinked
+ * file that is still open is a plain row. Without rows the tree is the view's.
  *
  *     node(id, mode, uid, gid, links, subdirs, rdev, atime, mtime, ctime, data, below, parent, target)
  *     entry(dir, cookie, name, id, type, horizon)
@@ -10,27 +10,27 @@
  *     announce(dir, name)
  *     meta(key, value)
  *
- * A **node** row of an image's or the base's id overrides the attributes that the view gives; one of an id with bit 62 is a node that was made
- * here.  `data`: its bytes lie in its data file, which then also says its size, mtime and atime.  `subdirs` of a directory: how many more
- * (or fewer) it shows than the view's.  `below`: the directory of the view that shows through it (its own id for one of the view's, 0 for
- * none).  `parent`: for directories that were made or moved here, where they are; 0: where the view has them.
- * `links` 0: removed, and kept for those who hold it open.
+ * A **node** row of an image's or the base's id overrides the attributes that the view gives; one of an id with bit 62
+ * is a node that was made here.  `data`: its bytes lie in its data file, which then also says its size, mtime and
+ * atime.  `subdirs` of a directory: how many more (or fewer) it shows than the view's.  `below`: the directory of the
+ * view that shows through it (its own id for one of the view's, 0 for none).  `parent`: for directories that were made
+ * or moved here, where they are; 0: where the view has them. `links` 0: removed, and kept for those who hold it open.
  *
- * An **entry** row of a directory says what a name is, whatever the view has there: the node ID, or nothing (a whiteout, id 0).
- * `cookie` is image_cookie(name).  `horizon` is the highest slot when it was made: what a later slot brings to that name is newer, and wins.
+ * An **entry** row of a directory says what a name is, whatever the view has there: the node ID, or nothing (a
+ * whiteout, id 0). `cookie` is image_cookie(name).  `horizon` is the highest slot when it was made: what a later slot
+ * brings to that name is newer, and wins.
  *
- * `done`: the last change that each of the mount's cells has made, replaced in the same transaction as its effect: a request that is
- * served a second time, after a crash, is answered and not repeated.
+ * `done`: the last change that each of the mount's cells has made, replaced in the same transaction as its effect: a
+ * request that is served a second time, after a crash, is answered and not repeated.
  *
- * `announce`: of what a switch or a revert changed the kernel has to be told; put in the same transaction, removed when it has been.  A process that takes
- * over a mount tells it again.  NULL: the directory itself.
+ * `announce`: of what a switch or a revert changed the kernel has to be told; put in the same transaction, removed
+ * when it has been.  A process that takes over a mount tells it again.  NULL: the directory itself.
  *
- * SQLite: WAL, synchronous=NORMAL, exclusive: opened by the owner of the environment's lock alone.  A killed process loses nothing; a power cut
- * loses at most the last moments, or nothing before the last edits_sync.
- * Errors: -ENOSPC, -EDQUOT, -EIO, -EROFS, … as the file system below gave them; -EUCLEAN: the database is damaged.
- * So is one with a name that can be none.
- * After a failure within a transaction it must be rolled back.
- * Threads: none of its own; all calls are made under the tree's lock (tree.h). */
+ * SQLite: WAL, synchronous=NORMAL, exclusive: opened by the owner of the environment's lock alone.  A killed process
+ * loses nothing; a power cut loses at most the last moments, or nothing before the last edits_sync. Errors: -ENOSPC,
+ * -EDQUOT, -EIO, -EROFS, … as the file system below gave them; -EUCLEAN: the database is damaged. So is one with a
+ * name that can be none. After a failure within a transaction it must be rolled back. Threads: none of its own; all
+ * calls are made under the tree's lock (tree.h). */
 #ifndef FUSEPKG_EDITS_H
 #define FUSEPKG_EDITS_H
 
@@ -43,16 +43,19 @@
 
 struct edits;
 
-/* Opens or makes DIRFD/edits.db, DIRFD being the .fusepkg folder.  ENVIRONMENT is the environment's id: a database of another one is an error. */
+/* Opens or makes DIRFD/edits.db, DIRFD being the .fusepkg folder.  ENVIRONMENT is the environment's id: a database of
+ * another one is an error. */
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 void edits_close(struct edits *e); /* NULL is fine; checkpoints */
-/* Gives the database, if there is one, to another environment: that of a copied venv, which nobody has open.  edits_adopt.c */
+/* Gives the database, if there is one, to another environment: that of a copied venv, which nobody has open.
+ * edits_adopt.c */
 int edits_adopt(int dirfd, const char *environment, struct errtext *err);
-/* For a venv that cannot be written: a copy of its database in a temporary folder, which goes with the process.  -ENOENT: it has none. */
+/* For a venv that cannot be written: a copy of its database in a temporary folder, which goes with the process.
+ * -ENOENT: it has none. */
 int edits_open_copy(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 
-/* On a full disk even a removal takes space, in the WAL.  So some is reserved (`.fusepkg/edits.reserve`): a removal that finds the disk full has it given up,
- * and is tried again; it is made again when something was freed. */
+/* On a full disk even a removal takes space, in the WAL.  So some is reserved (`.fusepkg/edits.reserve`): a removal
+ * that finds the disk full has it given up, and is tried again; it is made again when something was freed. */
 #define EDITS_RESERVE_FILE "edits.reserve"
 void edits_reserve_make(struct edits *e);
 bool edits_reserve_give(struct edits *e); /* false: there was none */
@@ -97,7 +100,8 @@ int edits_target_set(struct edits *e, uint64_t id, const char *target);
 int edits_new_id(struct edits *e, uint64_t *ret);
 /* The directory that shows BELOW and is another; -ENOENT: none. */
 int edits_above(struct edits *e, uint64_t below, uint64_t *ret);
-/* Calls FN for each node in the order of ids, until it returns non-zero, which is returned.  FN may change rows but those of later ids. */
+/* Calls FN for each node in the order of ids, until it returns non-zero, which is returned.  FN may change rows but
+ * those of later ids. */
 int edits_nodes(struct edits *e, int (*fn)(const struct edit_node *n, void *user), void *user);
 
 struct edit_entry {
@@ -113,8 +117,9 @@ struct edit_entry {
 int edits_entry_get(struct edits *e, uint64_t dir, const char *name, size_t len, struct edit_entry *ret);
 int edits_entry_put(struct edits *e, const struct edit_entry *n); /* inserts or replaces; the cookie is worked out */
 int edits_entry_drop(struct edits *e, uint64_t dir, const char *name, size_t len);
-/* All rows of DIR with a cookie above AFTER, in the order of their cookies, at most LIMIT (0: all); all rows of all directories by
- * (dir, cookie); all that name ID.  FN returns non-zero to stop, which is returned; it must not change entries (collect first). */
+/* All rows of DIR with a cookie above AFTER, in the order of their cookies, at most LIMIT (0: all); all rows of all
+ * directories by (dir, cookie); all that name ID.  FN returns non-zero to stop, which is returned; it must not change
+ * entries (collect first). */
 int edits_entries(struct edits *e, uint64_t dir, uint64_t after, size_t limit,
                   int (*fn)(const struct edit_entry *n, void *user), void *user);
 int edits_all_entries(struct edits *e, int (*fn)(const struct edit_entry *n, void *user), void *user);

@@ -1,8 +1,8 @@
 /* edits_items.h: what the rows of the edits come to: how the tree differs from the environment, thing by thing.
  *
- * Times alone are no difference, and neither is a directory that was only written to.  Each thing is named by the row that makes it.
- * The environment is compared without the edits' cuts (view.h): where some were made, a second view is, too.
- * All functions are called under the tree's lock. */
+ * Times alone are no difference, and neither is a directory that was only written to.  Each thing is named by the row
+ * that makes it. The environment is compared without the edits' cuts (view.h): where some were made, a second view is,
+ * too. All functions are called under the tree's lock. */
 #ifndef FUSEPKG_EDITS_ITEMS_H
 #define FUSEPKG_EDITS_ITEMS_H
 

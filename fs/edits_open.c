@@ -63,7 +63,8 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_ANNOUNCE_CLEAR] = "DELETE FROM announce",
 };
 
-/* SQLite says "disk I/O error" for a quota, and the errno that it keeps may be of a later call: what does writing say? */
+/* SQLite says "disk I/O error" for a quota, and the errno that it keeps may be of a later call: what does writing say?
+ * */
 static int probe(struct edits *e)
 {
         static const char zeros[64 << 10];
@@ -266,7 +267,8 @@ static int find_any(struct edits *e, enum edits_statement which)
         return code == SQLITE_ROW ? 1 : edits_errno(e, code);
 }
 
-/* A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and SQLite's further files follow it. */
+/* A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and SQLite's further files
+ * follow it. */
 static int touch_own(int dirfd)
 {
         int fd;
@@ -291,7 +293,8 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 return errtext_set(err, -ENOMEM, "out of memory");
         e->dirfd = dirfd;
         e->empty = true;
-        /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of the file. */
+        /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of
+         * the file. */
         r = touch_own(dirfd);
         if (r < 0) {
                 free(e);

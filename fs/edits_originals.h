@@ -1,6 +1,8 @@
-/* edits_originals.h: what the bare site-packages has at changed paths, for a command that cannot see it under the mount.
+/* edits_originals.h: what the bare site-packages has at changed paths, for a command that cannot see it under the
+ * mount.
  *
- * Each regular file or symlink is written to `.fusepkg/edits.originals/<id, %016x>` (of a symlink its target); the command removes the folder. */
+ * Each regular file or symlink is written to `.fusepkg/edits.originals/<id, %016x>` (of a symlink its target); the
+ * command removes the folder. */
 #ifndef FUSEPKG_EDITS_ORIGINALS_H
 #define FUSEPKG_EDITS_ORIGINALS_H
 

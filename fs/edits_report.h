@@ -1,9 +1,10 @@
-/* edits_report.h: what commands ask of the edits, and the answer: files in `.fusepkg`, so that neither the mount nor the command trusts anything
- * but the folder that belongs to the venv's owner.
+/* edits_report.h: what commands ask of the edits, and the answer: files in `.fusepkg`, so that neither the mount nor
+ * the command trusts anything but the folder that belongs to the venv's owner.
  *
- * A command that holds the venv's lock writes `.fusepkg/edits.request`, and then either sends the ioctl CONTROL_EDITS (control.h) to a live mount, or runs
- * `fusepkg-mount --edits --site … --state …`, which does the same without mounting.  Either carries the edits over to the environment's generation
- * first, does what the request says, replaces `.fusepkg/edits.report`, and only then answers.  Lines, words percent-encoded (buf.h):
+ * A command that holds the venv's lock writes `.fusepkg/edits.request`, and then either sends the ioctl CONTROL_EDITS
+ * (control.h) to a live mount, or runs `fusepkg-mount --edits --site … --state …`, which does the same without
+ * mounting.  Either carries the edits over to the environment's generation first, does what the request says, replaces
+ * `.fusepkg/edits.report`, and only then answers.  Lines, words percent-encoded (buf.h):
  *
  *     fusepkg edits-request 1
  *     report                            what differs from the environment

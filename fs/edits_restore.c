@@ -1,6 +1,7 @@
 /* edits_restore.c: the rows of what is made the environment's again.
  *
- * All names go first, in any order; then each node that was touched is looked at as it then is: one that the view shows as it is needs no row. */
+ * All names go first, in any order; then each node that was touched is looked at as it then is: one that the view
+ * shows as it is needs no row. */
 #include "fs/edits_revert.h"
 
 #include "fs/view_private.h"

@@ -193,8 +193,8 @@ static int say_reverted(const struct choice *c, struct buf *lines)
         return r;
 }
 
-/* A directory that went from its name, to which a later package has brought another since: the two would have to become one under those who
- * stand in them. */
+/* A directory that went from its name, to which a later package has brought another since: the two would have to
+ * become one under those who stand in them. */
 static int check_cuts(const struct choice *c, struct errtext *err)
 {
         const struct view *v = tree_current(c->items->tree);

@@ -1,15 +1,16 @@
 /* edits_revert.h: making paths the environment's again: what edits_report.c does for a request's `revert` lines.
  *
- * Chosen is what lies at or below a path, as it is now or as the environment has it; with a moved directory its old place as well; and of a
- * changed source the bytecode.  Bytes of the user's are kept first (kept.h), bytecode is not.  Then all rows change in one transaction.
- * A kill before its commit leaves copies in kept, which the next attempt finds again.
- * Called under the tree's lock. */
+ * Chosen is what lies at or below a path, as it is now or as the environment has it; with a moved directory its old
+ * place as well; and of a changed source the bytecode.  Bytes of the user's are kept first (kept.h), bytecode is not.
+ * Then all rows change in one transaction. A kill before its commit leaves copies in kept, which the next attempt
+ * finds again. Called under the tree's lock. */
 #ifndef FUSEPKG_EDITS_REVERT_H
 #define FUSEPKG_EDITS_REVERT_H
 
 #include "fs/edits_items.h"
 
-/* LINES gets the report's `kept` and `reverted` lines. -EINVAL: a path is below a directory that was removed as a whole. */
+/* LINES gets the report's `kept` and `reverted` lines. -EINVAL: a path is below a directory that was removed as a
+ * whole. */
 int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes, struct buf *lines,
                  struct errtext *err);
 

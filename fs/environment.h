@@ -26,14 +26,14 @@
  * `r`: they are rows, sorted by path, that are merged into the image's RECORD body (record_merge); `size` is the
  * result's.
  *
- * `dir` rows pin what a directory keeps when it loses a provider: its id (hexadecimal, 0: not pinned, the id is that of
- * the lowest provider) and its time stamp as of that commit, which is the commit's own when the directory lost or changed an entry, and else
- * what it was.  "" is site-packages itself and a path that begins with ".fusepkg-data/" the data tree.  environment_commit computes them.
- * A directory's time is that of its row, or later: of a slot newer than the row (or of any, without a row) that brought it a file, or a folder
- * that no lower provider has.
+ * `dir` rows pin what a directory keeps when it loses a provider: its id (hexadecimal, 0: not pinned, the id is that
+ * of the lowest provider) and its time stamp as of that commit, which is the commit's own when the directory lost or
+ * changed an entry, and else what it was.  "" is site-packages itself and a path that begins with ".fusepkg-data/" the
+ * data tree.  environment_commit computes them. A directory's time is that of its row, or later: of a slot newer than
+ * the row (or of any, without a row) that brought it a file, or a folder that no lower provider has.
  *
- * History: `.fusepkg/history/<generation>` are the environment files as they were, the newest HISTORY_KEPT, and all since
- * the live mount began.
+ * History: `.fusepkg/history/<generation>` are the environment files as they were, the newest HISTORY_KEPT, and all
+ * since the live mount began.
  *
  * A commit on kill -9 or a full disk: generated.<n> and history/<n> are written first, then the environment is
  * renamed: before that the old generation is the truth, and what was written is overwritten by the next commit.

@@ -250,8 +250,8 @@ static int add_referred(const struct buf *text, struct numbers *ret)
         return r;
 }
 
-/* A live mount may have to go back, when its process is replaced, to any generation since it began: programs hold files of slots that have left.  As of
- * the lock's line (control.h); UINT64_MAX: no mount lives here. */
+/* A live mount may have to go back, when its process is replaced, to any generation since it began: programs hold
+ * files of slots that have left.  As of the lock's line (control.h); UINT64_MAX: no mount lives here. */
 static uint64_t first_of_mount(int dirfd)
 {
         int fd cleanup_close = file_open_beneath(dirfd, CONTROL_LOCK_FILE, O_RDONLY | O_NONBLOCK, 0);

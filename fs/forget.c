@@ -25,7 +25,8 @@ void forget_note(struct server *s, uint64_t id)
         pthread_cond_signal(&f->cond);
 }
 
-/* Drops those that the kernel no longer has.  That syncs: who removes many files should not wait for the disk after each of them. */
+/* Drops those that the kernel no longer has.  That syncs: who removes many files should not wait for the disk after
+ * each of them. */
 static void drop(struct server *s, uint64_t *ids, size_t n)
 {
         const struct timespec pause = { 0, FORGET_PAUSE_MS * 1000000L };

@@ -1,8 +1,8 @@
 /* forget.h: removed nodes that the kernel may have let go of.
  *
- * A FORGET of a removed node (tree_is_removed) prompts a question: INVAL_INODE, of which the kernel says ENOENT when it has no such inode.  Only
- * then are row and bytes dropped: no look-up is counted, so a crash loses no count.  The kernel may wait within a notification for
- * whoever evicts the inode, so a thread of its own asks, holding no lock.
+ * A FORGET of a removed node (tree_is_removed) prompts a question: INVAL_INODE, of which the kernel says ENOENT when
+ * it has no such inode.  Only then are row and bytes dropped: no look-up is counted, so a crash loses no count.  The
+ * kernel may wait within a notification for whoever evicts the inode, so a thread of its own asks, holding no lock.
  *
  * Threads: forget_note is called by the workers. */
 #ifndef FUSEPKG_FORGET_H

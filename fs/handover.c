@@ -17,7 +17,8 @@ static size_t whole_size(void)
         return cells_offset() + HANDOVER_CELLS * sizeof(struct server_cell);
 }
 
-/* The kernel copies into the cells while a SIGKILL is under way: only pages that this process has mapped take it in then. */
+/* The kernel copies into the cells while a SIGKILL is under way: only pages that this process has mapped take it in
+ * then. */
 static int map(struct handover **ret)
 {
         void *p = mmap(NULL, whole_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, HANDOVER_FD_MEMORY, 0);

@@ -1,19 +1,20 @@
 /* handover.h: what one process of a mount leaves to the next: a memfd, and descriptors under fixed numbers.
  *
- * A mount is served by a **worker** and watched by a **keeper** (keeper.h); either starts the other anew when it dies.  Both map this
- * memory, shared, and it is all that they know of each other's past: a new process reads it and goes on.  It holds the requests
- * themselves, too: the worker has the kernel write them straight into its cells (server_work.h), so that what was taken from the kernel and
- * not answered is there when the worker is not.
+ * A mount is served by a **worker** and watched by a **keeper** (keeper.h); either starts the other anew when it dies.
+ * Both map this memory, shared, and it is all that they know of each other's past: a new process reads it and goes on.
+ * It holds the requests themselves, too: the worker has the kernel write them straight into its cells (server_work.h),
+ * so that what was taken from the kernel and not answered is there when the worker is not.
  *
- * Layout: struct handover, then HANDOVER_CELLS cells (struct server_cell), page-aligned.  A process that does not know VERSION, or finds other
- * sizes, must not touch it: it ends with a sentence in `said`, and the one before it is started again.  Whoever changes the
- * layout gives it another version.
+ * Layout: struct handover, then HANDOVER_CELLS cells (struct server_cell), page-aligned.  A process that does not know
+ * VERSION, or finds other sizes, must not touch it: it ends with a sentence in `said`, and the one before it is
+ * started again.  Whoever changes the layout gives it another version.
  *
- * Descriptors: the numbers below are the same in a keeper and in a worker that has just been executed, whichever program it is of.
- * What is not there yet is held by a copy of another.  Each fork makes them inheritable between fork and exec, and the new process takes that back at once (handover_open).
+ * Descriptors: the numbers below are the same in a keeper and in a worker that has just been executed, whichever
+ * program it is of. What is not there yet is held by a copy of another.  Each fork makes them inheritable between fork
+ * and exec, and the new process takes that back at once (handover_open).
  *
- * Threads and processes: `atomic` fields change at any time; the others are written by the one that is named, before it wakes
- * the other up. */
+ * Threads and processes: `atomic` fields change at any time; the others are written by the one that is named, before
+ * it wakes the other up. */
 #ifndef FUSEPKG_HANDOVER_H
 #define FUSEPKG_HANDOVER_H
 
@@ -96,12 +97,13 @@ struct handover {
 
 /* Makes the memory and places its descriptor at HANDOVER_FD_MEMORY. */
 int handover_new(struct handover **ret);
-/* Maps what a process was started with, and makes all of its descriptors close-on-exec again.  -EPROTO: another version's. */
+/* Maps what a process was started with, and makes all of its descriptors close-on-exec again.  -EPROTO: another
+ * version's. */
 int handover_open(struct handover **ret);
 struct server_cell *handover_cell(struct handover *h, unsigned i);
 
-/* In the child after a fork: lets the descriptors below HANDOVER_FDS_END that are open go along, and becomes the program of HANDOVER_FD_PROGRAM as
- * `fusepkg-mount MODE`.  Returns on failure only. */
+/* In the child after a fork: lets the descriptors below HANDOVER_FDS_END that are open go along, and becomes the
+ * program of HANDOVER_FD_PROGRAM as `fusepkg-mount MODE`.  Returns on failure only. */
 int handover_execute(const struct handover *h, const char *mode);
 
 /* One message over HANDOVER_FD_SOCKET: a letter, and maybe a descriptor (or -1). */

@@ -203,7 +203,8 @@ int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, v
 
 /* Descriptors -------------------------------------------------------------------------------------------------- */
 
-/* The slot of the table that the next file goes to: a free one, else the one unused for longest; NULL when all are in use. */
+/* The slot of the table that the next file goes to: a free one, else the one unused for longest; NULL when all are in
+ * use. */
 static struct pool_fd *victim_fd(struct image_pool *p)
 {
         struct pool_fd *oldest = NULL;
@@ -230,7 +231,8 @@ static struct pool_fd *find_fd(struct image_pool *p, const uint8_t id[SHA256_SIZ
         return NULL;
 }
 
-/* Borrows a descriptor.  *RET_HOLD is what release_fd needs: NULL when the table was full and the caller owns the descriptor. */
+/* Borrows a descriptor.  *RET_HOLD is what release_fd needs: NULL when the table was full and the caller owns the
+ * descriptor. */
 static int borrow_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool is_image, struct pool_fd **ret_hold)
 {
         struct pool_fd *f;

@@ -1,10 +1,11 @@
 /* image_pool.h: the images that a process works with, and reading what they hold.
  *
- * An image is loaded once and stays until the pool goes; one that was damaged and is made again is found when a read has
- * failed.  Descriptors and unpacked blocks are bounded caches: a tree has more
- * files than RLIMIT_NOFILE (1,024 for most users) allows.
+ * An image is loaded once and stays until the pool goes; one that was damaged and is made again is found when a read
+ * has failed.  Descriptors and unpacked blocks are bounded caches: a tree has more files than RLIMIT_NOFILE (1,024 for
+ * most users) allows.
  *
- * Threads: everything may be called from any thread; one mutex guards the tables and is never held while a file is read. */
+ * Threads: everything may be called from any thread; one mutex guards the tables and is never held while a file is
+ * read. */
 #ifndef FUSEPKG_IMAGE_POOL_H
 #define FUSEPKG_IMAGE_POOL_H
 
@@ -30,8 +31,8 @@ int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const st
 /* The same in the form of struct image_source; USER is the pool. */
 int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, void *user);
 
-/* Reads LEN bytes at OFFSET of a file or object of an image of this pool; returns less only at its end.  -EIO: missing, short or
- * changed bytes, with a sentence. */
+/* Reads LEN bytes at OFFSET of a file or object of an image of this pool; returns less only at its end.  -EIO:
+ * missing, short or changed bytes, with a sentence. */
 ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
                         struct errtext *err);
 /* Appends the RECORD body. */

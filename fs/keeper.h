@@ -1,11 +1,13 @@
 /* keeper.h: the process that holds a mount together.
  *
- * It is what a command started, and what stays: it holds the environment's lock, the bare folder, the connection to the kernel and the memory with the
- * requests (handover.h), starts the worker that serves, and starts it again when it dies.  As the pid of the lock file it takes the mount's signals: SIGTERM and SIGINT
- * unmount, SIGHUP has the environment read again, SIGUSR1 has the mount go over to the program that now lies where its own did.
+ * It is what a command started, and what stays: it holds the environment's lock, the bare folder, the connection to
+ * the kernel and the memory with the requests (handover.h), starts the worker that serves, and starts it again when it
+ * dies.  As the pid of the lock file it takes the mount's signals: SIGTERM and SIGINT unmount, SIGHUP has the
+ * environment read again, SIGUSR1 has the mount go over to the program that now lies where its own did.
  *
- * It allocates nothing once it runs, uses no library but libc, and touches neither the mount nor, itself, any disk: what writes (the lock's lines, the log) or looks
- * paths up (unmounting) are children of a moment, so that a disk that stalls stops them and not it.
+ * It allocates nothing once it runs, uses no library but libc, and touches neither the mount nor, itself, any disk:
+ * what writes (the lock's lines, the log) or looks paths up (unmounting) are children of a moment, so that a disk that
+ * stalls stops them and not it.
  *
  * When it dies the worker starts the next one, which finds everything in the memory and under the same descriptors. */
 #ifndef FUSEPKG_KEEPER_H

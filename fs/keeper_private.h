@@ -67,7 +67,8 @@ void keeper_watch(struct keeper *k);
 void keeper_refuse_left(struct keeper *k);
 void keeper_refuse_next(struct keeper *k);
 void keeper_kill(struct keeper *k, const char *why);
-/* keeper_record.c.  What the lock says, and a LINE (or NULL) for the log; says it later if the last is still being said. */
+/* keeper_record.c.  What the lock says, and a LINE (or NULL) for the log; says it later if the last is still being
+ * said. */
 void keeper_record(struct keeper *k, const char *line);
 void keeper_record_now(struct keeper *k);
 void keeper_detach(struct keeper *k);

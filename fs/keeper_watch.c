@@ -1,6 +1,7 @@
 /* keeper_watch.c: requests that are not answered: storage that stalls, a worker that hangs, no worker at all.
  *
- * Whoever waits for a FUSE request cannot be killed once it was read.  So each ends: with EIO, if nothing else can be said. */
+ * Whoever waits for a FUSE request cannot be killed once it was read.  So each ends: with EIO, if nothing else can be
+ * said. */
 #include "fs/keeper_private.h"
 #include "fs/server_private.h"
 
@@ -176,7 +177,8 @@ void keeper_refuse_next(struct keeper *k)
 
 /* The tick ------------------------------------------------------------------------------------------------------ */
 
-/* Those who wait to be read have waited as long as the others: the next worker would be stuck as soon as it had read three of them. */
+/* Those who wait to be read have waited as long as the others: the next worker would be stuck as soon as it had read
+ * three of them. */
 static void replace_stuck(struct keeper *k)
 {
         struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };

@@ -94,7 +94,8 @@ static bool same_link(const char *target, int dirfd, const char *name)
         return n >= 0 && (size_t)n == strlen(target) && memcmp(text, target, (size_t)n) == 0;
 }
 
-/* Gives the temporary file its name: NAME, or the first numbered one that is free or has the same bytes.  FD: a file, else TARGET. */
+/* Gives the temporary file its name: NAME, or the first numbered one that is free or has the same bytes.  FD: a file,
+ * else TARGET. */
 static int settle(int dirfd, int fd, const char *target, const char *name, char ret_name[300])
 {
         for (int i = 0; i < NUMBERS_MAX; i++) {
@@ -114,7 +115,8 @@ static int settle(int dirfd, int fd, const char *target, const char *name, char 
         return -EEXIST;
 }
 
-/* A folder in the way of a file, or a file in that of a folder, is a name that is taken as well: ENOTDIR is the caller's. */
+/* A folder in the way of a file, or a file in that of a folder, is a name that is taken as well: ENOTDIR is the
+ * caller's. */
 static int finish(int r, int state_fd, int dirfd, int fd, const char *target, const char *path, const char *name, struct buf *ret_path)
 {
         char got[300];

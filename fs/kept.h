@@ -1,8 +1,9 @@
 /* kept.h: what fusepkg's own commands take away from the user is put to `.fusepkg/kept/<generation>/<path>` first.
  *
- * A path that is taken already gets ".1", ".2", … at its end: nothing that was kept is ever overwritten but by the same bytes, so that who is
- * killed in between and begins again leaves no second copy.  Folders are made as needed; all belongs to the owner of the state folder.
- * Threads: none shared; the caller sees to it that two do not keep the same path. */
+ * A path that is taken already gets ".1", ".2", … at its end: nothing that was kept is ever overwritten but by the
+ * same bytes, so that who is killed in between and begins again leaves no second copy.  Folders are made as needed;
+ * all belongs to the owner of the state folder. Threads: none shared; the caller sees to it that two do not keep the
+ * same path. */
 #ifndef FUSEPKG_KEPT_H
 #define FUSEPKG_KEPT_H
 
@@ -12,8 +13,8 @@
 
 #define KEPT_DIR "kept"
 
-/* FILL writes the bytes to an empty file, which then gets MODE's permissions and TIMES (see utimensat).  PATH is relative and tidy.  The path below
- * kept/<generation> that it got is appended to RET_PATH (may be NULL). */
+/* FILL writes the bytes to an empty file, which then gets MODE's permissions and TIMES (see utimensat).  PATH is
+ * relative and tidy.  The path below kept/<generation> that it got is appended to RET_PATH (may be NULL). */
 int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(int fd, void *user), void *user, mode_t mode,
              const struct timespec times[2], struct buf *ret_path);
 /* The same with the bytes, permissions and times of an open file. */

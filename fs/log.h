@@ -1,7 +1,8 @@
-/* log.h: the mount's log: lines with the time, appended to a file in the .fusepkg folder (and stderr in the foreground).
+/* log.h: the mount's log: lines with the time, appended to a file in the .fusepkg folder (and stderr in the
+ * foreground).
  *
- * A file of more than LOG_MAX bytes is renamed to log.1 first.  A line that repeats the one before is not written again until another came.
- * Threads: log_line may be called from any thread. */
+ * A file of more than LOG_MAX bytes is renamed to log.1 first.  A line that repeats the one before is not written
+ * again until another came. Threads: log_line may be called from any thread. */
 #ifndef FUSEPKG_LOG_H
 #define FUSEPKG_LOG_H
 

@@ -1,4 +1,5 @@
-/* mount_load.c: what a mount serves, from its folders: environment, edits, store, base; and the same for a process that takes a mount over. */
+/* mount_load.c: what a mount serves, from its folders: environment, edits, store, base; and the same for a process
+ * that takes a mount over. */
 #include "fs/mount_load.h"
 
 #include "fs/handover.h"
@@ -153,7 +154,8 @@ static int by_number(const void *a, const void *b)
         return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* A view of all slots that there were since FIRST.  What of the history is gone is said, and its files are not there any more. */
+/* A view of all slots that there were since FIRST.  What of the history is gone is said, and its files are not there
+ * any more. */
 static int view_since(struct server *s, const struct environment *now, uint64_t first, struct view **ret, struct errtext *err)
 {
         struct environment *all = NULL;

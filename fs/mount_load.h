@@ -4,10 +4,12 @@
 
 #include "fs/server.h"
 
-/* Where no kernel holds anything of it: S has state_fd, the lock, and the log.  Takes SITE_FD, the bare folder, over. */
+/* Where no kernel holds anything of it: S has state_fd, the lock, and the log.  Takes SITE_FD, the bare folder, over.
+ * */
 int mount_load(struct server *s, int site_fd, struct errtext *err);
-/* In a process that takes over: serves what the one before it did, of the same generation, with what left since the mount began still readable; the reloader
- * is told what the kernel was not (S->announced_view), and that there is a newer generation.  *RET_REMOVED, on the heap: nodes to ask the kernel about. */
+/* In a process that takes over: serves what the one before it did, of the same generation, with what left since the
+ * mount began still readable; the reloader is told what the kernel was not (S->announced_view), and that there is a
+ * newer generation.  *RET_REMOVED, on the heap: nodes to ask the kernel about. */
 int mount_load_again(struct server *s, int site_fd, uint64_t **ret_removed, size_t *ret_n, struct errtext *err);
 
 #endif

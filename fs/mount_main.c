@@ -1,8 +1,9 @@
 /* mount_main.c: fusepkg-mount, which serves one environment at one site-packages; control.h says how it is started.
  *
- * Order: both folders are opened, then the lock is taken; what was started becomes the keeper (keeper.h).  Its worker loads the environment, its store and the
- * base, and only then anything is mounted: whatever is wrong shows before the venv's folder changes.  A kill at any point leaves the lock free (it goes with
- * the last of both) and at worst a dead mount, which the next command detaches. */
+ * Order: both folders are opened, then the lock is taken; what was started becomes the keeper (keeper.h).  Its worker
+ * loads the environment, its store and the base, and only then anything is mounted: whatever is wrong shows before the
+ * venv's folder changes.  A kill at any point leaves the lock free (it goes with the last of both) and at worst a dead
+ * mount, which the next command detaches. */
 #include "fs/edits_report.h"
 #include "fs/handover.h"
 #include "fs/keeper.h"

@@ -4,7 +4,8 @@
 
 #include "fs/server.h"
 
-/* Mounts at SITE: nosuid, nodev, read-only, default_permissions, type fuse.fusepkg.  The sentence says what libfuse and fusermount3 said. */
+/* Mounts at SITE: nosuid, nodev, read-only, default_permissions, type fuse.fusepkg.  The sentence says what libfuse
+ * and fusermount3 said. */
 int mount_session(struct server *s, const char *site, bool allow_other, struct errtext *err);
 
 /* libfuse's part alone, for a connection that is there: server_prepare gives it that. */

@@ -72,7 +72,8 @@ int owner_lock(int state_fd, struct errtext *err)
         bool read_only = fd == -EROFS || fd == -EACCES;
         int r;
 
-        /* A venv that cannot be written is locked all the same, by the file if there is one; who it is cannot be said. */
+        /* A venv that cannot be written is locked all the same, by the file if there is one; who it is cannot be said.
+         * */
         if (read_only)
                 fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDONLY, 0);
         if (read_only && fd == -ENOENT)

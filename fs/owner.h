@@ -4,8 +4,8 @@
 
 #include "store/base.h"
 
-/* Takes the lock and writes who we are into it; returns a descriptor whose closing gives the lock up, or -EBUSY with a sentence
- * that names the owner. */
+/* Takes the lock and writes who we are into it; returns a descriptor whose closing gives the lock up, or -EBUSY with a
+ * sentence that names the owner. */
 int owner_lock(int state_fd, struct errtext *err);
 /* Says it again, and MORE lines (control.h). */
 int owner_write(int lock_fd, int pid, int64_t since, const char *more);

@@ -80,8 +80,8 @@ static int list_wishes(struct server *s, enum wish wish, const uint64_t *ids, si
         return r < 0 ? r : buf_add(ret, "", 1);
 }
 
-/* In the child of a process with threads: nothing but system calls.  Below the mounted root, and past no link: programs change the tree meanwhile, and
- * what they put in the place of a folder must not lead root elsewhere. */
+/* In the child of a process with threads: nothing but system calls.  Below the mounted root, and past no link:
+ * programs change the tree meanwhile, and what they put in the place of a folder must not lead root elsewhere. */
 static void grant(const char *site, const char *wishes)
 {
         struct stat st;

@@ -1,16 +1,18 @@
 /* prefetch.h: a library that is being mapped is read whole.
  *
- * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still runs into the ends of
- * windows: a few READs each time, for ever.  So once a file is read out of order, or the first few bytes of an ELF file are (as the
- * dynamic loader does; copying and hashing read in order, in large pieces), the kernel is asked to read all of it, up to PREFETCH_MAX bytes; from the
- * second import on there is nothing left to ask for.
+ * The kernel reads a mapped file window by window, around the pages that are touched, and a later import still runs
+ * into the ends of windows: a few READs each time, for ever.  So once a file is read out of order, or the first few
+ * bytes of an ELF file are (as the dynamic loader does; copying and hashing read in order, in large pieces), the
+ * kernel is asked to read all of it, up to PREFETCH_MAX bytes; from the second import on there is nothing left to ask
+ * for.
  *
- * Each READ also makes the kernel forget the file's time of access, and with it ask for all attributes once more, when the file is next looked at: the
- * second import would send a GETATTR for each file that the first one read.  So what was read is looked at, a moment later.
+ * Each READ also makes the kernel forget the file's time of access, and with it ask for all attributes once more, when
+ * the file is next looked at: the second import would send a GETATTR for each file that the first one read.  So what
+ * was read is looked at, a moment later.
  *
- * The pages are read, not stored by NOTIFY_STORE: that would overwrite what somebody writes to the file at the same moment.  Only a process outside of the
- * mount's own may touch the mounted tree (it would wait for itself): a child, which has no descriptor of /dev/fuse, opens the file by its path, asks for
- * its pages (posix_fadvise), and ends.
+ * The pages are read, not stored by NOTIFY_STORE: that would overwrite what somebody writes to the file at the same
+ * moment.  Only a process outside of the mount's own may touch the mounted tree (it would wait for itself): a child,
+ * which has no descriptor of /dev/fuse, opens the file by its path, asks for its pages (posix_fadvise), and ends.
  *
  * Threads: prefetch_note and prefetch_read are called by the workers. */
 #ifndef FUSEPKG_PREFETCH_H

@@ -1,8 +1,9 @@
 /* prime.h: the helper process that makes the kernel ask its one-time questions right after mounting.
  *
- * OPEN, OPENDIR, FLUSH, GETXATTR, LISTXATTR and STATX are answered with ENOSYS once, and never asked again.  Asking them now means that no
- * user pays for it, and that no process ever waits in a forced FLUSH for a mount that has just died.  It is a process of its own, forked
- * before the threads start, since whoever serves a mount must never touch it. */
+ * OPEN, OPENDIR, FLUSH, GETXATTR, LISTXATTR and STATX are answered with ENOSYS once, and never asked again.  Asking
+ * them now means that no user pays for it, and that no process ever waits in a forced FLUSH for a mount that has just
+ * died.  It is a process of its own, forked before the threads start, since whoever serves a mount must never touch
+ * it. */
 #ifndef FUSEPKG_PRIME_H
 #define FUSEPKG_PRIME_H
 

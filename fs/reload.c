@@ -10,9 +10,9 @@
  * A directory that went, or came back, may still be held: by a working directory, with names below it that the
  * kernel believes in or believes absent. It is told of those as well.
  *
- * Where rows of the edits say what a name is, the view's change is none: to drop such a name would take a directory that stays from under those who
- * stand in it.  What became of rows is told last, from the tree's list. Moved directories are reached by their ids: no name of the view leads to one
- * that was cut off. */
+ * Where rows of the edits say what a name is, the view's change is none: to drop such a name would take a directory
+ * that stays from under those who stand in it.  What became of rows is told last, from the tree's list. Moved
+ * directories are reached by their ids: no name of the view leads to one that was cut off. */
 #include "fs/edits_report.h"
 #include "fs/handover.h"
 #include "fs/server.h"
@@ -75,7 +75,8 @@ static void drop_name(const struct server *s, uint64_t dir, struct span name)
         fuse_lowlevel_notify_inval_entry(s->se, dir, name.data, name.len);
 }
 
-/* The view's names are not the tree's where a row says what is there: that row stands, or the list of changes has the name. */
+/* The view's names are not the tree's where a row says what is there: that row stands, or the list of changes has the
+ * name. */
 static void drop_view_name(const struct change *c, uint64_t dir, struct span name)
 {
         if (!tree_has_row(c->server->tree, dir, name.data, name.len))
@@ -264,7 +265,8 @@ static int serve_edits(struct server *s)
         return r;
 }
 
-/* A request that waits for this thread leaves its cell to the next one; so it is copied for whoever has to begin again (under reload_lock). */
+/* A request that waits for this thread leaves its cell to the next one; so it is copied for whoever has to begin again
+ * (under reload_lock). */
 static unsigned park(struct server *s)
 {
         struct handover_parked *list = s->handover->parked;

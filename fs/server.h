@@ -1,8 +1,8 @@
 /* server.h: one mounted environment: what the threads of fusepkg-mount share.
  *
- * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends invalidations, holding
- * no lock, since the kernel may wait for an answer of a worker before it takes one.
- * What they answer comes from the tree (tree.h), which has its own locks. */
+ * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends
+ * invalidations, holding no lock, since the kernel may wait for an answer of a worker before it takes one. What they
+ * answer comes from the tree (tree.h), which has its own locks. */
 #ifndef FUSEPKG_SERVER_H
 #define FUSEPKG_SERVER_H
 
@@ -87,17 +87,18 @@ struct server {
 
 extern const struct fuse_lowlevel_ops server_ops;
 
-/* server_work.c: what workers need, made between mounting and starting them; a worker, which reads and answers until the
- * mount is gone (ARG is the server). */
+/* server_work.c: what workers need, made between mounting and starting them; a worker, which reads and answers until
+ * the mount is gone (ARG is the server). */
 int server_prepare(struct server *s);
 void *server_work(void *arg);
-/* In a process that takes over: gives libfuse the INIT that the kernel sent to the first one.  -EPROTO: what it would answer now is not what
- * the kernel was told. */
+/* In a process that takes over: gives libfuse the INIT that the kernel sent to the first one.  -EPROTO: what it would
+ * answer now is not what the kernel was told. */
 int server_replay_init(struct server *s);
 
 /* reload.c */
 void *reload_thread(void *arg);
-/* Queues a reload, and after it, if EDITS, what `.fusepkg/edits.request` asks for; REQ (or NULL) is answered when it is done. */
+/* Queues a reload, and after it, if EDITS, what `.fusepkg/edits.request` asks for; REQ (or NULL) is answered when it
+ * is done. */
 void reload_request(struct server *s, fuse_req_t req, bool edits);
 
 #endif

@@ -82,7 +82,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
                 reload_request(s, req, cmd == CONTROL_EDITS);
 }
 
-/* What is missing here (FLUSH, GETXATTR, LISTXATTR, ACCESS, …) libfuse answers with ENOSYS, which the kernel remembers. */
+/* What is missing here (FLUSH, GETXATTR, LISTXATTR, ACCESS, …) libfuse answers with ENOSYS, which the kernel
+ * remembers. */
 const struct fuse_lowlevel_ops server_ops = {
         .init = op_init,
         .lookup = op_lookup,

@@ -318,8 +318,8 @@ static void refuse(int fuse_fd, uint64_t unique)
                 return;
 }
 
-/* A request that was answered is not done again: somebody may have undone it meanwhile.  Nobody waits for a FORGET; who takes over asks the
- * kernel about all removed nodes. */
+/* A request that was answered is not done again: somebody may have undone it meanwhile.  Nobody waits for a FORGET;
+ * who takes over asks the kernel about all removed nodes. */
 void server_sort_cells(struct server *s)
 {
         int fuse_fd = fuse_session_fd(s->se);

@@ -12,8 +12,8 @@
  * request waits for locks of this process and for the file systems below, never for another request; where such a
  * file system stalls, the keeper sees it, and the turn is taken from it (server_hand_on).
  *
- * The cells lie in memory that the next process has as well (handover.h).  It begins with those that are not empty: what
- * the kernel still waits for is answered, by a thread each, and only then anything new is read. */
+ * The cells lie in memory that the next process has as well (handover.h).  It begins with those that are not empty:
+ * what the kernel still waits for is answered, by a thread each, and only then anything new is read. */
 #ifndef FUSEPKG_SERVER_WORK_H
 #define FUSEPKG_SERVER_WORK_H
 
@@ -52,8 +52,9 @@ _Static_assert(sizeof(struct server_cell) == CELL_HEADER + CELL_BYTES, "cells li
 bool server_is_pending(int fuse_fd, uint64_t unique);
 /* Bit 63 of a request's number: the kernel gives it a second time. */
 #define SERVER_RESENT (UINT64_C(1) << 63)
-/* In a process that takes over, before the workers are started: lets go of what has been answered.  After that: waits until the workers have answered the
- * rest, has the kernel repeat what is in no cell, and lets them read.  Without a takeover the second alone. */
+/* In a process that takes over, before the workers are started: lets go of what has been answered.  After that: waits
+ * until the workers have answered the rest, has the kernel repeat what is in no cell, and lets them read.  Without a
+ * takeover the second alone. */
 void server_sort_cells(struct server *s);
 void server_open_turn(struct server *s);
 /* Whoever has the turn has been at one request for a second: another worker gets it. */

@@ -135,7 +135,8 @@ static void take_later_time(struct tree *t, struct edit_node *n)
         }
 }
 
-/* A file has no name any more when a directory above it has none: what was removed has no rows once the kernel has let go of it. */
+/* A file has no name any more when a directory above it has none: what was removed has no rows once the kernel has let
+ * go of it. */
 static bool has_no_path(struct tree *t, uint64_t id)
 {
         int r = 0;
@@ -208,7 +209,8 @@ static int stat_size(struct tree *t, const struct edit_node *n, struct stat *st)
         if (r == 0) {
                 st->st_size = below.st.st_size;
                 st->st_blocks = below.st.st_blocks;
-                /* A bare file that was written to while nothing was mounted: its time says so, or old bytecode would be taken for its own. */
+                /* A bare file that was written to while nothing was mounted: its time says so, or old bytecode would
+                 * be taken for its own. */
                 if (tree_ns(below.st.st_ctim) > n->ctime) {
                         st->st_mtim = below.st.st_mtim;
                         st->st_ctim = below.st.st_ctim;

@@ -1,11 +1,13 @@
 /* tree.h: the tree as programs see it: the view of the current generation, and the edits above it.
  *
- * What a name in a directory is: the entry row, if there is one and the view has nothing newer than its horizon there; else what the view has in the
- * directory `below`.  What a node is: its row, else the view.  A directory shows the entries of its rows and of its `below`, by cookie.
- * fs/README.md has the invariants, the life of an inode, and what a crash leaves.
+ * What a name in a directory is: the entry row, if there is one and the view has nothing newer than its horizon there;
+ * else what the view has in the directory `below`.  What a node is: its row, else the view.  A directory shows the
+ * entries of its rows and of its `below`, by cookie. fs/README.md has the invariants, the life of an inode, and what a
+ * crash leaves.
  *
- * Threads: any thread may call; the tree's lock guards the rows, and the pair of rows and view: a switch changes both at once.  Bytes are copied
- * and synced outside of it.  Lock order: copy-up lock, tree lock, then leaves (view references, data files, image pool, base). */
+ * Threads: any thread may call; the tree's lock guards the rows, and the pair of rows and view: a switch changes both
+ * at once.  Bytes are copied and synced outside of it.  Lock order: copy-up lock, tree lock, then leaves (view
+ * references, data files, image pool, base). */
 #ifndef FUSEPKG_TREE_H
 #define FUSEPKG_TREE_H
 
@@ -46,7 +48,8 @@ int tree_lookup(struct tree *t, uint64_t dir, const char *name, size_t len, stru
 int tree_getattr(struct tree *t, uint64_t id, struct node *ret);
 int tree_readlink(struct tree *t, uint64_t id, struct buf *ret);
 uint64_t tree_parent(struct tree *t, uint64_t dir);
-/* With attributes where PLUS (else only id, and the type in st_mode). FN is called under the tree's lock: it must not call back. */
+/* With attributes where PLUS (else only id, and the type in st_mode). FN is called under the tree's lock: it must not
+ * call back. */
 struct tree_dirent {
         struct span name;
         uint64_t cookie;
@@ -54,11 +57,13 @@ struct tree_dirent {
 };
 int tree_readdir(struct tree *t, uint64_t dir, uint64_t after, bool plus,
                  int (*fn)(const struct tree_dirent *d, void *user), void *user);
-/* Walks a relative path ("" is the root), following nothing; the path of a node that has one (-ENOENT: removed), appended. */
+/* Walks a relative path ("" is the root), following nothing; the path of a node that has one (-ENOENT: removed),
+ * appended. */
 int tree_find(struct tree *t, const char *path, struct node *ret);
 int tree_path(struct tree *t, uint64_t id, struct buf *ret);
 
-/* Changes.  The kernel has checked rights and, for directories' moves, loops.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from below. */
+/* Changes.  The kernel has checked rights and, for directories' moves, loops.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from
+ * below. */
 struct tree_new_node {
         mode_t mode;         /* with the type; of a symlink S_IFLNK */
         dev_t rdev;
@@ -93,15 +98,17 @@ ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uin
 int tree_fsync(struct tree *t, uint64_t id, bool data_only); /* directories as well */
 int tree_statfs(struct tree *t, struct statvfs *ret);
 
-/* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the kernel has let go of it: drops row and bytes. */
+/* Removed nodes.  The kernel has forgotten ID at least once: true when it is one to be asked about; then, once the
+ * kernel has let go of it: drops row and bytes. */
 bool tree_is_removed(struct tree *t, uint64_t id);
 int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n);
-/* At the start, when no kernel holds anything: drops all removed nodes, and data files without rows.  *RET_LOST: rows whose data file a power
- * cut took: new files are empty now, others the view's again. */
+/* At the start, when no kernel holds anything: drops all removed nodes, and data files without rows.  *RET_LOST: rows
+ * whose data file a power cut took: new files are empty now, others the view's again. */
 int tree_sweep(struct tree *t, size_t *ret_lost);
 
-/* The switch: carries the edits over to NEXT (taken over on success) and makes it the current view, in one step.  What was changed by carrying is added
- * to the list, for the kernel to be told; STATE_FD/kept/<generation> takes what the user changed in what leaves (tree_carry.c). */
+/* The switch: carries the edits over to NEXT (taken over on success) and makes it the current view, in one step.  What
+ * was changed by carrying is added to the list, for the kernel to be told; STATE_FD/kept/<generation> takes what the
+ * user changed in what leaves (tree_carry.c). */
 struct tree_change {
         uint64_t dir;
         char *name;   /* NULL: the attributes and listing of the directory (or file) itself */
@@ -117,7 +124,8 @@ struct tree_changes {
         size_t cut_count;
 };
 void tree_changes_release(struct tree_changes *c);
-/* NEXT was made with the cuts that tree_cuts gave; -EAGAIN: it must be made with those in RET.  On failure nothing changed. */
+/* NEXT was made with the cuts that tree_cuts gave; -EAGAIN: it must be made with those in RET.  On failure nothing
+ * changed. */
 int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
 /* The names that a view above which E's rows stand must keep apart (view_new_cut); E may be NULL. */
 int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n);
@@ -127,21 +135,25 @@ int tree_advance(struct tree *t, const struct environment *e, struct image_pool 
                  struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
 /* Is what the name shows (or that it shows nothing) said by a row? */
 bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len);
-/* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of another generation over to that view.
- * POOL and BASE are the view's.  *RET_NOTE (for the log) is filled when the old generation could not be read: then what the user has in directories that
- * are gone is put to kept under "unknown".  tree_settle.c. */
+/* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of
+ * another generation over to that view. POOL and BASE are the view's.  *RET_NOTE (for the log) is filled when the old
+ * generation could not be read: then what the user has in directories that are gone is put to kept under "unknown".
+ * tree_settle.c. */
 int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note, struct errtext *err);
-/* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself); tree.c. */
+/* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself);
+ * tree.c. */
 uint64_t tree_above(struct tree *t, uint64_t dir);
 
-/* tree_announce.c.  Of what switches and reverts changed the kernel must be told, by whoever serves it: the list is put into the rows with the change itself
- * (tree_announce: in its transaction, under the lock), and taken out when it has been told. */
+/* tree_announce.c.  Of what switches and reverts changed the kernel must be told, by whoever serves it: the list is
+ * put into the rows with the change itself (tree_announce: in its transaction, under the lock), and taken out when it
+ * has been told. */
 int tree_announce(struct tree *t, const struct tree_changes *c);
 void tree_told(struct tree *t);
-/* In a process that takes over: what may not have been told, with the directories of the view that rows name (`moved`). */
+/* In a process that takes over: what may not have been told, with the directories of the view that rows name
+ * (`moved`). */
 int tree_untold(struct tree *t, struct tree_changes *ret);
-/* In a process that takes over, instead of tree_sweep: the kernel may hold removed nodes.  They are removed still, and *RET (on the heap) lists
- * them, to be asked about. */
+/* In a process that takes over, instead of tree_sweep: the kernel may hold removed nodes.  They are removed still, and
+ * *RET (on the heap) lists them, to be asked about. */
 int tree_take_over(struct tree *t, uint64_t **ret, size_t *ret_n);
 
 /* Everything about the rows that must hold: see README.md; calls FN with a sentence for each thing that does not. */

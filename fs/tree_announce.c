@@ -1,5 +1,5 @@
-/* tree_announce.c: what a process leaves to the one that takes its mount over: changes of which the kernel has not been told, and removed nodes that it may
- * hold. */
+/* tree_announce.c: what a process leaves to the one that takes its mount over: changes of which the kernel has not
+ * been told, and removed nodes that it may hold. */
 #include "fs/tree_private.h"
 
 int tree_announce(struct tree *t, const struct tree_changes *c)

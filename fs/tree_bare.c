@@ -1,8 +1,9 @@
 /* tree_bare.c: what became of the bare site-packages while nothing was mounted on it.
  *
- * Rows of the base's nodes rely on what lies there.  Of what is there no more, what the user changed or made stays where it was: a file with bytes of its own
- * (a node of the edits from now on), a folder with names of the edits in it.  Everything else that rows say of it goes.  Where something else has the name now,
- * which has the number, too, the user's bytes go to kept.  Then the subfolders that rows count against the base's are counted anew. */
+ * Rows of the base's nodes rely on what lies there.  Of what is there no more, what the user changed or made stays
+ * where it was: a file with bytes of its own (a node of the edits from now on), a folder with names of the edits in
+ * it.  Everything else that rows say of it goes.  Where something else has the name now, which has the number, too,
+ * the user's bytes go to kept.  Then the subfolders that rows count against the base's are counted anew. */
 #include "fs/kept.h"
 #include "fs/tree_private.h"
 #include "fs/view_private.h"
@@ -229,7 +230,8 @@ static int copy_bytes(int to, void *user)
         return 0;
 }
 
-/* A file that is the user's alone, with all names that it was given; -EEXIST: it has none, and the one of the base is another's. */
+/* A file that is the user's alone, with all names that it was given; -EEXIST: it has none, and the one of the base is
+ * another's. */
 static int own_file(struct tree *t, const struct edit_node *old, const char *path)
 {
         struct names names = { 0 };

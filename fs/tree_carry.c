@@ -274,7 +274,8 @@ static int carry_transaction(struct carry *c)
 
 static void carry_finish(struct carry *c)
 {
-        /* After a power cut rows that are not on the disk are the old ones, and want their files: then those are litter of the next start. */
+        /* After a power cut rows that are not on the disk are the old ones, and want their files: then those are
+         * litter of the next start. */
         bool synced = c->forgotten_count == 0 || edits_sync(c->t->edits) == 0;
 
         for (size_t i = 0; i < c->removed.size; i++)

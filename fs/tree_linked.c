@@ -1,10 +1,12 @@
 /* tree_linked.c: folders of the data tree that symlinks outside of site-packages point to.
  *
- * VENV/etc may be a link to `.fusepkg-data/data/etc`, a folder in VENV/include one to a folder in `.fusepkg-data/headers`: to programs the link is the
- * folder.  pip moves such a folder away when all files in it are of the package that it removes, and later makes it again by the link's name, which would lead
- * nowhere.  So the link goes with the folder, and comes again when the folder comes back (pip's way back after a failed upgrade).
+ * VENV/etc may be a link to `.fusepkg-data/data/etc`, a folder in VENV/include one to a folder in
+ * `.fusepkg-data/headers`: to programs the link is the folder.  pip moves such a folder away when all files in it are
+ * of the package that it removes, and later makes it again by the link's name, which would lead nowhere.  So the link
+ * goes with the folder, and comes again when the folder comes back (pip's way back after a failed upgrade).
  *
- * After the commit: a kill in between leaves a link that leads nowhere, or none, which the next command mends (tools/outside.h). */
+ * After the commit: a kill in between leaves a link that leads nowhere, or none, which the next command mends
+ * (tools/outside.h). */
 #include "fs/tree_private.h"
 
 #include <stdio.h>
@@ -13,7 +15,8 @@
 #define DATA_TREE DATA_DIR "/data/"
 #define HEADERS_TREE DATA_DIR "/headers/"
 
-/* Where the venv has what lies at PATH of the data folder, relative to the venv; nothing for a path that has no place outside. */
+/* Where the venv has what lies at PATH of the data folder, relative to the venv; nothing for a path that has no place
+ * outside. */
 static int place_outside(const struct view *v, const char *path, struct buf *ret)
 {
         if (strncmp(path, DATA_TREE, strlen(DATA_TREE)) == 0)

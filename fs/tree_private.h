@@ -1,5 +1,5 @@
-/* tree_private.h: what the files of the tree share; nobody else includes it.  All functions are called under the tree's lock unless they say
- * otherwise. */
+/* tree_private.h: what the files of the tree share; nobody else includes it.  All functions are called under the
+ * tree's lock unless they say otherwise. */
 #ifndef FUSEPKG_TREE_PRIVATE_H
 #define FUSEPKG_TREE_PRIVATE_H
 
@@ -39,8 +39,8 @@ int64_t tree_now(struct tree *t);
 int64_t tree_ns(struct timespec t);
 struct timespec tree_time(int64_t ns);
 
-/* The row of a node, or what the view has as a row that is not there yet (*RET_STORED false).  A file of the view that no name shows any more has 0 links.
- * -ENOENT. */
+/* The row of a node, or what the view has as a row that is not there yet (*RET_STORED false).  A file of the view that
+ * no name shows any more has 0 links. -ENOENT. */
 int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stored);
 /* What programs see of it. */
 int tree_stat(struct tree *t, const struct edit_node *n, bool stored, struct node *ret);
@@ -66,8 +66,8 @@ int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret);
 int tree_place(struct tree *t, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
 int tree_is_empty_dir(struct tree *t, uint64_t dir, bool *ret);
 
-/* In a transaction: begins one, after looking whether this request was done before (then 1, its result in *RET_DONE); ends it: commits when R is 0 and
- * notes what was done, else rolls back. */
+/* In a transaction: begins one, after looking whether this request was done before (then 1, its result in *RET_DONE);
+ * ends it: commits when R is 0 and notes what was done, else rolls back. */
 int tree_begin(struct tree *t, const struct tree_call *c, struct edit_done *ret_done);
 int tree_end(struct tree *t, const struct tree_call *c, int r, uint64_t id);
 /* A directory's entries changed: its times, and SUBDIRS more directories in it. */
@@ -77,15 +77,17 @@ int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, m
 int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
 /* A directory was removed: its row stays, with no links and no names. */
 int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
-/* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from .fusepkg, appended (nothing: there is none);
- * before DIR goes.  After the commit: the link goes as well; DIR has arrived where it is now. */
+/* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from .fusepkg,
+ * appended (nothing: there is none); before DIR goes.  After the commit: the link goes as well; DIR has arrived where
+ * it is now. */
 int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret);
 void tree_linked_gone(struct tree *t, const char *link);
 void tree_linked_back(struct tree *t, uint64_t dir);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 
-/* When a mount starts: rows of the base's nodes follow what became of the bare folder meanwhile; *RET_KEPT grows by what was put to kept (tree_bare.c). */
+/* When a mount starts: rows of the base's nodes follow what became of the bare folder meanwhile; *RET_KEPT grows by
+ * what was put to kept (tree_bare.c). */
 int tree_settle_bare(struct tree *t, size_t *ret_kept);
 
 int id_set_add(struct id_set *s, uint64_t id);

@@ -105,7 +105,8 @@ bool tree_is_removed(struct tree *t, uint64_t id)
         return removed;
 }
 
-/* Row first, then the file: one without a row is litter, a row without its file would be a loss.  *RET_FILES: whose file is to go. */
+/* Row first, then the file: one without a row is litter, a row without its file would be a loss.  *RET_FILES: whose
+ * file is to go. */
 static int drop_rows(struct tree *t, const uint64_t *ids, size_t n, bool *ret_files)
 {
         struct edit_node node;
@@ -157,8 +158,8 @@ static int drop_some(struct tree *t, const uint64_t *ids, size_t n)
         return r;
 }
 
-/* That nothing names them must be on the disk before the files go: after a power cut a name would be there again, of a file whose bytes are lost.
- * Who replaces a file by a rename counts on the old one or the new one. */
+/* That nothing names them must be on the disk before the files go: after a power cut a name would be there again, of a
+ * file whose bytes are lost. Who replaces a file by a rename counts on the old one or the new one. */
 int tree_drop_removed(struct tree *t, const uint64_t *ids, size_t n)
 {
         int r = 0;

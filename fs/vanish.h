@@ -1,11 +1,11 @@
 /* vanish.h: noticing that an environment was deleted under its mount.
  *
- * `rm -rf .venv` takes `.fusepkg/environment` away and then fails at the mount point with EBUSY.  The mount sees that the environment is gone and goes,
- * too, so that `rm` succeeds when it is called again.  A commit replaces the environment by a rename: it is never missing then.
+ * `rm -rf .venv` takes `.fusepkg/environment` away and then fails at the mount point with EBUSY.  The mount sees that
+ * the environment is gone and goes, too, so that `rm` succeeds when it is called again.  A commit replaces the
+ * environment by a rename: it is never missing then.
  *
- * inotify tells; where there is none to be had (fs.inotify.max_user_instances is 128 on many machines), and on NFS, where other hosts may
- * do it, the folder is looked at every VANISH_LOOK_MS.
- * Threads: one, the main thread's. */
+ * inotify tells; where there is none to be had (fs.inotify.max_user_instances is 128 on many machines), and on NFS,
+ * where other hosts may do it, the folder is looked at every VANISH_LOOK_MS. Threads: one, the main thread's. */
 #ifndef FUSEPKG_VANISH_H
 #define FUSEPKG_VANISH_H
 

@@ -1,11 +1,12 @@
 /* view_merge.c: the directories that more than one provider shares, merged when a view is made.
  *
- * Starting at the root, the names that all providers of a directory give are collected as claims, sorted, and each name's claims are
- * resolved in the order of the slots: the later file wins, directories add up.  Only a directory that several provide, that has a `dir`
- * row, or that gets generated files is followed further; every other one is its provider's own.
+ * Starting at the root, the names that all providers of a directory give are collected as claims, sorted, and each
+ * name's claims are resolved in the order of the slots: the later file wins, directories add up.  Only a directory
+ * that several provide, that has a `dir` row, or that gets generated files is followed further; every other one is its
+ * provider's own.
  *
- * A cut (view.h) splits a name's claims in two, which are resolved apart: view_cut.c.  From there on each side knows the slots that it may be
- * made of, and takes no pinned id of the other's. */
+ * A cut (view.h) splits a name's claims in two, which are resolved apart: view_cut.c.  From there on each side knows
+ * the slots that it may be made of, and takes no pinned id of the other's. */
 #include "fs/view_private.h"
 
 #include <stdio.h>
@@ -68,8 +69,8 @@ static int add_entry(struct merged_dir *d, struct merged_entry e)
 
 static int merge_dir(struct view *v, struct merged_dir *d);
 
-/* What a name's claims come to: the winning file, or the providers of a directory: all of them, also those before a file that a later
- * directory hides, so that nothing in it moves when that file leaves. */
+/* What a name's claims come to: the winning file, or the providers of a directory: all of them, also those before a
+ * file that a later directory hides, so that nothing in it moves when that file leaves. */
 struct resolved {
         const struct claim *file;
         struct provider *providers;
@@ -113,8 +114,8 @@ static uint64_t claim_time(const struct view *v, const struct claim *c)
         return c->order ? v->slots[c->order - 1].time : 0;
 }
 
-/* What came with one commit came at once: it changed the directory if the last of it is a file, or a folder where none was
- * to be seen before. */
+/* What came with one commit came at once: it changed the directory if the last of it is a file, or a folder where none
+ * was to be seen before. */
 static void note_times(const struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
 {
         bool folder = false;
@@ -171,7 +172,8 @@ static int add_dir(struct view *v, struct merged_dir *d)
         return 0;
 }
 
-/* What is known of a directory's time before its entries are looked at; note_times() adds the slots that brought some. */
+/* What is known of a directory's time before its entries are looked at; note_times() adds the slots that brought some.
+ * */
 static void first_time(struct merged_dir *d, const struct dir_row *row)
 {
         if (row) {

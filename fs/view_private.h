@@ -127,7 +127,8 @@ static inline bool view_is_base(uint64_t id)
 /* view_index.c: by id after view_index, which view_merge calls; NULL when the directory is one provider's own. */
 int view_index(struct view *v);
 const struct merged_dir *view_merged(const struct view *v, uint64_t id);
-/* The merged directory that shows the directory ID of an image; or a folder of the base.  NULL: nobody but itself, or it is hidden. */
+/* The merged directory that shows the directory ID of an image; or a folder of the base.  NULL: nobody but itself, or
+ * it is hidden. */
 const struct merged_dir *view_provided(const struct view *v, uint64_t id);
 const struct merged_dir *view_provided_by_base(const struct view *v, const char *path, size_t len);
 const struct merged_entry *merged_find(const struct merged_dir *d, const char *name, size_t len);
@@ -153,13 +154,14 @@ struct claims {
         size_t cap;
 };
 
-/* All claims to names of a directory, sorted: by cookie, name, and the order of the slots; view_claims.c.  The list is on the heap. */
+/* All claims to names of a directory, sorted: by cookie, name, and the order of the slots; view_claims.c.  The list is
+ * on the heap. */
 int view_claims(const struct view *v, struct merged_dir *d, struct claims *ret);
 /* How many of them, from FIRST on, are to one name. */
 size_t view_claims_of_name(const struct claims *c, size_t first);
 
-/* A name's claims below and above a cut; view_cut.c.  Returns how many are below it (of a directory that was taken away, if RET_LOWER->cut; 0: there is
- * no cut, or it has no effect), and which slots each side may be made of. */
+/* A name's claims below and above a cut; view_cut.c.  Returns how many are below it (of a directory that was taken
+ * away, if RET_LOWER->cut; 0: there is no cut, or it has no effect), and which slots each side may be made of. */
 struct cut_side {
         bool cut;
         uint32_t first;

@@ -66,8 +66,8 @@ static int start_threads(struct server *s, struct errtext *err)
         return r < 0 ? errtext_set(err, r, "cannot start threads") : 0;
 }
 
-/* The database first: whoever has the lock opens it.  Then the lock, at once: a thread that waits for a slow disk may keep the process for long.
- * What workers are at lies in their cells. */
+/* The database first: whoever has the lock opens it.  Then the lock, at once: a thread that waits for a slow disk may
+ * keep the process for long. What workers are at lies in their cells. */
 static void __attribute__((noreturn)) finish(struct worker *w)
 {
         if (tree_lock_for_ever(w->server.tree, CLOSE_LIMIT_S) == 0)

@@ -1,8 +1,9 @@
 /* worker.h: the process that serves a mount.
  *
- * It is what its keeper (keeper.h) started as `fusepkg-mount --worker`, with the descriptors and the memory of handover.h.  The first one of a mount loads
- * the environment, mounts, and gives the keeper the connection; one that follows takes over what the last one held: the kernel notices nothing but a pause.
- * It is told by messages what to do, and obeys no signal but SIGKILL.  When its keeper dies it starts another. */
+ * It is what its keeper (keeper.h) started as `fusepkg-mount --worker`, with the descriptors and the memory of
+ * handover.h.  The first one of a mount loads the environment, mounts, and gives the keeper the connection; one that
+ * follows takes over what the last one held: the kernel notices nothing but a pause. It is told by messages what to
+ * do, and obeys no signal but SIGKILL.  When its keeper dies it starts another. */
 #ifndef FUSEPKG_WORKER_H
 #define FUSEPKG_WORKER_H
 

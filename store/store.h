@@ -37,8 +37,8 @@ struct store {
         int lock_fd;    /* -1 with STORE_READ */
 };
 
-/* -ENOENT: no store there (STORE_READ, STORE_WRITE).  -EACCES, -EROFS: no rights.  -EPERM: wrong owner.  -EINVAL: it is no store.
- * -ENOTSUP: made by a newer fusepkg. */
+/* -ENOENT: no store there (STORE_READ, STORE_WRITE).  -EACCES, -EROFS: no rights.  -EPERM: wrong owner.  -EINVAL: it
+ * is no store. -ENOTSUP: made by a newer fusepkg. */
 int store_open(const char *path, enum store_mode mode, struct store **ret, struct errtext *err);
 void store_close(struct store *s); /* NULL is fine */
 
@@ -50,8 +50,8 @@ int store_open_image_file(const struct store *s, const uint8_t id[SHA256_SIZE]);
 void store_object_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 void store_image_name(const uint8_t id[SHA256_SIZE], char ret_name[80]);
 
-/* Calls FN for each file below objects/ or images/, in no order: NAME is relative to the store, ID is NULL for what is not
- * named like anything of ours.  Stops when FN returns non-zero, and returns that. */
+/* Calls FN for each file below objects/ or images/, in no order: NAME is relative to the store, ID is NULL for what is
+ * not named like anything of ours.  Stops when FN returns non-zero, and returns that. */
 int store_each_object(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user);
 int store_each_image(const struct store *s, int (*fn)(const char *name, const uint8_t *id, void *user), void *user);
 
@@ -65,12 +65,12 @@ void store_give_to_owner(const struct store *s, int fd);
  * Returns a descriptor whose closing unlocks; -EAGAIN when WAIT is false and another holds it. */
 int store_lock_key(const struct store *s, const uint8_t key[SHA256_SIZE], bool wait);
 
-/* In store/store_use.c: who fills the store, or makes an environment of what is in it, uses it meanwhile; gc has it alone.
- * Shared and exclusive flock on the folder `images`; `objects` is the gate that a gc which waits closes behind it.
- * Both return a descriptor whose closing ends it. */
+/* In store/store_use.c: who fills the store, or makes an environment of what is in it, uses it meanwhile; gc has it
+ * alone. Shared and exclusive flock on the folder `images`; `objects` is the gate that a gc which waits closes behind
+ * it. Both return a descriptor whose closing ends it. */
 int store_use(const struct store *s);
-/* Calls WAITING (may be NULL) once when it takes more than a moment.  -EBUSY: others have used it for a minute since the
- * gate was closed. */
+/* Calls WAITING (may be NULL) once when it takes more than a moment.  -EBUSY: others have used it for a minute since
+ * the gate was closed. */
 int store_use_alone(const struct store *s, void (*waiting)(void *user), void *user, struct errtext *err);
 
 /* The staging folder of one ingest: a folder of its own below staging/, with a lock (flock) on it that tells the

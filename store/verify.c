@@ -296,8 +296,8 @@ static bool exists(const struct store *s, const char *name)
         return faccessat(s->root_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* A gc that runs beside us takes the row from the index, then the image, then the objects that no image wants; and an add
- * may have brought them back since.  So whether a file is really missing is asked while no gc is at work. */
+/* A gc that runs beside us takes the row from the index, then the image, then the objects that no image wants; and an
+ * add may have brought them back since.  So whether a file is really missing is asked while no gc is at work. */
 static bool is_image_missing(const struct verification *v, const struct item *item)
 {
         cleanup_close int use = store_use(v->store);

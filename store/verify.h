@@ -28,7 +28,8 @@ int verify_store(const struct store *s, const struct verify_options *o, struct e
 /* One image and its objects; 0 when it is whole, -EBADMSG else. */
 int verify_image(const struct store *s, const uint8_t id[SHA256_SIZE]);
 /* The same for an image that index_is_settled() does not vouch for.  0: it is whole, and the index knows so now.
- * -EBADMSG: it was not; it has been removed, with those of its objects that are wrong, and the index has forgotten it. */
+ * -EBADMSG: it was not; it has been removed, with those of its objects that are wrong, and the index has forgotten it.
+ * */
 int verify_unsettled(const struct store *s, struct index *x, const uint8_t id[SHA256_SIZE]);
 
 #endif

@@ -183,7 +183,8 @@ static int note_slot(const char *dist_info, const char *name, const char *versio
         return 0;
 }
 
-/* pip may have removed it through the mount.  (Without one that is found out too late for this question, and said then.) */
+/* pip may have removed it through the mount.  (Without one that is found out too late for this question, and said
+ * then.) */
 static bool is_still_there(const struct target *t, const struct slot *slot)
 {
         struct mount_info info;

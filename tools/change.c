@@ -154,7 +154,8 @@ static int lease_init(const struct change *c, const struct environment *e, struc
         return 0;
 }
 
-/* A store that cannot be written to learns nothing: whoever owns it must see to it that gc leaves what is used (packaging/container/README.md). */
+/* A store that cannot be written to learns nothing: whoever owns it must see to it that gc leaves what is used
+ * (packaging/container/README.md). */
 static bool is_read_only(const struct change *c)
 {
         return c->store->lock_fd < 0;

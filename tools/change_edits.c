@@ -168,7 +168,8 @@ int change_edits_remove(struct change *c, const char *name, size_t *ret_count, s
 
 /* Doing -------------------------------------------------------------------------------------------------------- */
 
-/* What no package may have: the interpreter, the scripts that activate, anything beside them that is not in a folder. */
+/* What no package may have: the interpreter, the scripts that activate, anything beside them that is not in a folder.
+ * */
 static bool is_fixed(const char *path)
 {
         static const char *const words[] = { "bin/python", "bin/pypy", "bin/activate", "bin/Activate", ENVIRONMENT_DIR "/" };

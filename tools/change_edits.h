@@ -1,5 +1,6 @@
-/* change_edits.h: what a change of an environment does about the edits: what pip and uv did through the mount is taken into account first, and what
- * they brought is removed as they would.  The functions are change.c's; the state is in struct change. */
+/* change_edits.h: what a change of an environment does about the edits: what pip and uv did through the mount is taken
+ * into account first, and what they brought is removed as they would.  The functions are change.c's; the state is in
+ * struct change. */
 #ifndef FUSEPKG_CHANGE_EDITS_H
 #define FUSEPKG_CHANGE_EDITS_H
 

@@ -54,7 +54,8 @@ extern const struct command command_add, command_remove, command_list, command_s
         command_mount, command_umount, command_upgrade_mounts, command_doctor, command_export, command_eject, command_store_path, command_store_du,
         command_store_verify, command_store_gc, command_debug_requests, command_diff, command_revert, command_verify;
 
-/* All of them, in the order of `fusepkg help`, and a NULL.  Help, the man page and the shells' completions come from it. */
+/* All of them, in the order of `fusepkg help`, and a NULL.  Help, the man page and the shells' completions come from
+ * it. */
 extern const struct command *const command_table[];
 
 /* Runs `fusepkg ARGV…` with a NULL-terminated table: finds the command, answers help and version, parses, sets the ui

@@ -1,4 +1,5 @@
-/* diff_files.h: how a venv differs from what was installed, file by file: what `diff` and `verify` show, and what `revert` chooses from. */
+/* diff_files.h: how a venv differs from what was installed, file by file: what `diff` and `verify` show, and what
+ * `revert` chooses from. */
 #ifndef FUSEPKG_DIFF_FILES_H
 #define FUSEPKG_DIFF_FILES_H
 

@@ -1,4 +1,5 @@
-/* edit_dists.h: which distributions the edits brought, and which they took away: what pip and uv did through the mount. */
+/* edit_dists.h: which distributions the edits brought, and which they took away: what pip and uv did through the
+ * mount. */
 #ifndef FUSEPKG_EDIT_DISTS_H
 #define FUSEPKG_EDIT_DISTS_H
 
@@ -32,7 +33,8 @@ bool edit_dists_is_removed_bare(const struct edit_dists *d, const char *dist_inf
 /* Appends the file NAME of an added one's dist-info; -ENOENT without a sentence: it has none. */
 int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret, struct errtext *err);
 
-/* Of a row of a RECORD the path in the venv ("lib/python3.12/site-packages/six.py", "bin/black"), tidy.  -EPERM: it leads out of the venv. */
+/* Of a row of a RECORD the path in the venv ("lib/python3.12/site-packages/six.py", "bin/black"), tidy.  -EPERM: it
+ * leads out of the venv. */
 int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret);
 
 static inline void cleanup_edit_dists_(struct edit_dists *d)

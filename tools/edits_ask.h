@@ -1,7 +1,7 @@
 /* edits_ask.h: asking about the edits of a venv, and for changes of them, mounted or not (fs/edits_report.h).
  *
- * The venv's lock must be held.  A live mount is asked; else `fusepkg-mount --edits` does it, which carries edits over that a switch
- * has passed by. */
+ * The venv's lock must be held.  A live mount is asked; else `fusepkg-mount --edits` does it, which carries edits over
+ * that a switch has passed by. */
 #ifndef FUSEPKG_EDITS_ASK_H
 #define FUSEPKG_EDITS_ASK_H
 
@@ -10,7 +10,8 @@
 
 /* May there be any?  They need not be asked about otherwise. */
 bool edits_ask_needed(const struct target *t);
-/* REQUEST: its lines, "report\nrevert pkg/a.py\n".  With `originals` the caller calls edits_ask_done() when it has read them. */
+/* REQUEST: its lines, "report\nrevert pkg/a.py\n".  With `originals` the caller calls edits_ask_done() when it has
+ * read them. */
 int edits_ask(const struct target *t, const char *request, struct edit_report *ret, struct errtext *err);
 void edits_ask_done(const struct target *t);
 /* Appends "revert a%20b\n" to a request. */

@@ -1,9 +1,9 @@
 /* export_tree.h: writing the trees of an environment as plain files.
  *
  * What a slot provides is read through the view, which checks every byte; a large file is a reflink of the store's
- * object where the file systems allow it, and is checked all the same.  What programs have changed, and what the base provides, is read from
- * site-packages as it can be seen: bare, or through the mount, which then is also asked for the listings, as a view of
- * a mounted environment has no base. */
+ * object where the file systems allow it, and is checked all the same.  What programs have changed, and what the base
+ * provides, is read from site-packages as it can be seen: bare, or through the mount, which then is also asked for the
+ * listings, as a view of a mounted environment has no base. */
 #ifndef FUSEPKG_EXPORT_TREE_H
 #define FUSEPKG_EXPORT_TREE_H
 

@@ -94,8 +94,8 @@ int identity_note_first(const struct target *t, struct errtext *err)
         return faccessat(t->state_fd, VENV_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : identity_note(t, err);
 }
 
-/* Generation 0: everything outside of site-packages is looked at again.  What scripts we wrote stays known, for no slot that there is, so that
- * those of all slots are worked out anew. */
+/* Generation 0: everything outside of site-packages is looked at again.  What scripts we wrote stays known, for no
+ * slot that there is, so that those of all slots are worked out anew. */
 static int forget_applied(const struct target *t, struct errtext *err)
 {
         cleanup_outside_list struct outside_list list = { 0 };

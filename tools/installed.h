@@ -1,5 +1,6 @@
-/* installed.h: the distributions that a venv shows: those that fusepkg installed, the visible ones of the base, and what pip and uv made of them
- * through the mount: what a live mount shows is the truth; without one the edits are asked about. */
+/* installed.h: the distributions that a venv shows: those that fusepkg installed, the visible ones of the base, and
+ * what pip and uv made of them through the mount: what a live mount shows is the truth; without one the edits are
+ * asked about. */
 #ifndef FUSEPKG_INSTALLED_H
 #define FUSEPKG_INSTALLED_H
 

@@ -87,8 +87,8 @@ static int refresh(struct target *t, const struct mount_info *info, const struct
         return EXIT_DONE;
 }
 
-/* What has appeared in the bare folder takes the place of what the environment has of the same name, and a store that was moved is noted: changes
- * like any other. */
+/* What has appeared in the bare folder takes the place of what the environment has of the same name, and a store that
+ * was moved is noted: changes like any other. */
 static int catch_up(const struct options *o, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;
@@ -109,8 +109,8 @@ static int catch_up(const struct options *o, struct errtext *err)
         return r;
 }
 
-/* The edits first: they are refused by an environment of another id, but this one is still known for a copy, and so this can be done again, as long as the
- * note of its place is not written. */
+/* The edits first: they are refused by an environment of another id, but this one is still known for a copy, and so
+ * this can be done again, as long as the note of its place is not written. */
 static int adopt_copy(const struct options *o, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;

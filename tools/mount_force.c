@@ -36,7 +36,8 @@ static bool wait_released(const struct target *t, int number, struct mount_info 
         for (long waited = 0; waited < PATIENCE_MS; waited += STEP_MS) {
                 if (mount_examine(t->site, t->state_fd, info) < 0 || !info->locked)
                         return true;
-                /* The keeper first: it would start another worker.  And again, for those that were started meanwhile. */
+                /* The keeper first: it would start another worker.  And again, for those that were started meanwhile.
+                 * */
                 if (number && info->pid > 0)
                         kill(info->pid, number);
                 if (number == SIGKILL && info->worker > 0)

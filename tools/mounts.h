@@ -40,8 +40,8 @@ const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "de
 int mount_lock(const struct target *t, int *ret, struct errtext *err);
 
 /* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
- * until it is ready.  It holds mount_lock meanwhile, as Python's start may do it without the venv's lock; fusepkg.pth, by
- * which that comes (python_start.h), is written here.  -EALREADY: it is mounted. */
+ * until it is ready.  It holds mount_lock meanwhile, as Python's start may do it without the venv's lock; fusepkg.pth,
+ * by which that comes (python_start.h), is written here.  -EALREADY: it is mounted. */
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */

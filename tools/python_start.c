@@ -8,11 +8,12 @@
 
 enum { FILE_MAX = 64 << 10 }; /* bytes */
 
-/* For CPython 3.8 and later.  PROGRAM, SITE, sitedir and known are set before it; the names of `site`'s own function that runs
- * a .pth are `sitedir` and `known_paths`, and where there are none (3.15 runs it later) sys.prefix is the venv.
+/* For CPython 3.8 and later.  PROGRAM, SITE, sitedir and known are set before it; the names of `site`'s own function
+ * that runs a .pth are `sitedir` and `known_paths`, and where there are none (3.15 runs it later) sys.prefix is the
+ * venv.
  *
- * posix_spawn, because importing subprocess would cost more than the mount.  What fusepkg says is read to its end: it ends when fusepkg does,
- * as the mount's process keeps no descriptor. */
+ * posix_spawn, because importing subprocess would cost more than the mount.  What fusepkg says is read to its end: it
+ * ends when fusepkg does, as the mount's process keeps no descriptor. */
 static const char script[] =
         "import os, sys\n"
         "def say(text):\n"

@@ -1,10 +1,10 @@
 /* python_start.h: what makes Python's start mount the environment: `fusepkg.pth` in the bare site-packages.
  *
- * Python runs it (the module `site` does, once or twice a start) when the bare folder can be seen, that is after a reboot or `umount`: a mounted
- * view hides it (fs/base_hide.c), so that with a mount there a start costs nothing more.  It runs `fusepkg mount --no-wait` by the absolute
- * path recorded in it, as the venv's owner only, and waits for it; then it lets `site` read the folder again, so that the .pth (and .start) files
- * of the mounted view count, and drops what importlib has noticed of the bare one.  When that fails it says so in one line, and
- * Python goes on.
+ * Python runs it (the module `site` does, once or twice a start) when the bare folder can be seen, that is after a
+ * reboot or `umount`: a mounted view hides it (fs/base_hide.c), so that with a mount there a start costs nothing more.
+ * It runs `fusepkg mount --no-wait` by the absolute path recorded in it, as the venv's owner only, and waits for it;
+ * then it lets `site` read the folder again, so that the .pth (and .start) files of the mounted view count, and drops
+ * what importlib has noticed of the bare one.  When that fails it says so in one line, and Python goes on.
  *
  * The venv may be moved: the file finds it from its own place. */
 #ifndef FUSEPKG_PYTHON_START_H
@@ -12,8 +12,8 @@
 
 #include "tools/target.h"
 
-/* Writes the file, unless it is there as it should be, and forgets an eject that was not finished (eject.h): the environment is used again.
- * Only while the bare folder can be seen. */
+/* Writes the file, unless it is there as it should be, and forgets an eject that was not finished (eject.h): the
+ * environment is used again. Only while the bare folder can be seen. */
 int python_start_write(const struct target *t, struct errtext *err);
 /* Removes it from the folder SITE_FD, a bare one. */
 int python_start_remove(int site_fd);

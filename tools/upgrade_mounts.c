@@ -42,7 +42,8 @@ static int wait_for_end(const struct target *t, unsigned before, struct mount_in
         return -ETIMEDOUT;
 }
 
-/* Only whom the kernel lets send it a signal may have the mount go over to another program; and which one that is its keeper knows. */
+/* Only whom the kernel lets send it a signal may have the mount go over to another program; and which one that is its
+ * keeper knows. */
 static void upgrade(const struct target *t, struct work *w)
 {
         struct mount_info info;
