@@ -172,7 +172,7 @@ static int work_alone(const struct arguments *a, struct server *s, int site_fd, 
         int r;
 
         log_open(&s->log, s->state_fd, false);
-        s->lock_fd = r = owner_lock(s->state_fd, err);
+        s->lock_fd = r = owner_lock(s->state_fd, true, err);
         if (r < 0) {
                 close(site_fd);
                 return r;
@@ -231,7 +231,7 @@ static int fill(struct handover *h, const struct arguments *a, struct errtext *e
 static int keep(struct arguments *a, int site_fd, int state_fd, struct errtext *err)
 {
         struct handover *h;
-        int lock_fd = owner_lock(state_fd, err), r;
+        int lock_fd = owner_lock(state_fd, false, err), r;
 
         if (lock_fd < 0)
                 return lock_fd;

@@ -38,12 +38,12 @@ static int busy(int fd, struct errtext *err)
 }
 
 /* Commands that look whether a mount lives hold a shared lock for a moment: that is no owner. */
-static int take(int fd)
+static int take(int fd, bool patient)
 {
         const struct timespec pause = { 0, 2000000 }; /* 2 ms */
 
         for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-                if (errno != EWOULDBLOCK || tries == 25)
+                if (errno != EWOULDBLOCK || tries == (patient ? 2500 : 25))
                         return -errno;
                 nanosleep(&pause, NULL);
         }
@@ -65,7 +65,7 @@ int owner_write(int fd, int pid, int64_t since, const char *more)
         return pwrite(fd, text, sizeof(text), 0) == sizeof(text) ? 0 : -EIO;
 }
 
-int owner_lock(int state_fd, struct errtext *err)
+int owner_lock(int state_fd, bool patient, struct errtext *err)
 {
         cleanup_close int fd = file_open_own(state_fd, CONTROL_LOCK_FILE, O_RDWR | O_CREAT, 0644);
         char why[128];
@@ -80,7 +80,7 @@ int owner_lock(int state_fd, struct errtext *err)
                 fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return errtext_set(err, fd, "cannot open .fusepkg/" CONTROL_LOCK_FILE ": %s", errno_name(fd, why));
-        r = take(fd);
+        r = take(fd, patient);
         if (r == -EWOULDBLOCK)
                 return busy(fd, err);
         if (r < 0)

@@ -189,6 +189,7 @@ def test_there_is_no_program_to_mount_with(venv, make_wheel, program):
     assert (venv.bin / "demo").read_text() == "bare demo\n"
 
 
+@pytest.mark.release  # the sanitizers' runtime wants descriptors of its own
 def test_a_mount_that_cannot_tell_its_edits(venv, make_wheel):
     """It has no descriptor left: a command that does not know what programs have changed changes nothing."""
     venv.fusepkg("add", demo(make_wheel))
