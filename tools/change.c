@@ -1,5 +1,6 @@
 #include "tools/change.h"
 
+#include "fs/edits_report.h"
 #include "store/files.h"
 #include "store/place.h"
 #include "store/wheel_name.h"
@@ -13,6 +14,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
 int change_open(const struct options *o, struct change *ret, struct errtext *err)
 {
@@ -104,7 +106,10 @@ static int prepare_next(struct change *c, struct errtext *err)
 /* What killed commands left in .fusepkg: temporary files of those that are only written with the lock held. */
 static void sweep(int state_fd)
 {
-        static const char *const prefixes[] = { ENVIRONMENT_FILE ".tmp-", OUTSIDE_FILE ".tmp-" };
+        static const char *const prefixes[] = {
+                ENVIRONMENT_FILE ".tmp-", OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-",
+                "bare-seen.tmp-", "venv.tmp-",
+        };
         DIR *dir = dir_stream(state_fd, ".");
         const struct dirent *d;
 
@@ -401,6 +406,27 @@ int change_commit(struct change *c, struct errtext *err)
         return 0;
 }
 
+/* A mount could not be started: because another one was on its way, that of a command that was killed meanwhile, say?
+ * Waits for it. */
+static bool another_came(const struct change *c)
+{
+        enum { TRIES = 50 };
+        const struct timespec pause = { 0, 100000000 }; /* 0.1 s */
+
+        for (int i = 0; i < TRIES; i++) {
+                struct mount_info info;
+
+                if (mount_examine(c->t.site, c->t.state_fd, &info) < 0)
+                        return false;
+                if (info.state == MOUNT_LIVE)
+                        return true;
+                if (!info.locked)
+                        return false;
+                nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
 int change_show(struct change *c, bool mount, const struct mount_options *how, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
@@ -421,7 +447,7 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
                 target_give_state(&c->t);
         }
         /* A Python was faster. */
-        if (r == -EALREADY)
+        if (r == -EALREADY || (r < 0 && mount && another_came(c)))
                 return mount_reload(&c->t, err);
         settle(c);
         /* A mount that has been started has done it. */
