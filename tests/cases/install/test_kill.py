@@ -4,6 +4,7 @@ import csv
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -45,10 +46,11 @@ def run_killed(account, venv, wheels, rng):
         argv = ["add", "--reinstall", *(wheels[n] for n in some)]
     else:
         argv = ["remove", *some]
-    process = account.start([account.installed / "bin/fusepkg", argv[0], "-qq", "--venv", venv, *argv[1:]])
+    process = account.start([account.installed / "bin/fusepkg", argv[0], "-q", "--venv", venv, *argv[1:]], stderr=subprocess.PIPE)
     time.sleep(rng.random() ** 2 * 0.2)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() in (0, -signal.SIGKILL)
+    err = process.communicate()[1].decode()
+    assert process.returncode in (0, -signal.SIGKILL), f"{err}\n{venv.log[-500:]}"
 
 
 def run_rounds(account, venv, make_wheel, rounds):
