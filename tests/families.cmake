@@ -21,10 +21,10 @@ set(FUSEPKG_TEST_TOOLS ${CMAKE_BINARY_DIR}/test-tools CACHE PATH "venv with what
 
 function(case_family name)
         pytest_run(case_${name} ${name} "not long and not release")
-        set_tests_properties(case_${name} PROPERTIES LABELS cases TIMEOUT 900)
+        set_tests_properties(case_${name} PROPERTIES LABELS cases TIMEOUT 1200)
         if(NOT FUSEPKG_SANITIZE AND NOT FUSEPKG_TSAN)
                 pytest_run(release_${name} ${name} "release and not long")
-                set_tests_properties(release_${name} PROPERTIES LABELS release TIMEOUT 900)
+                set_tests_properties(release_${name} PROPERTIES LABELS release TIMEOUT 1200)
         endif()
         if(FUSEPKG_LONG)
                 pytest_run(long_${name} ${name} "long")

@@ -35,3 +35,14 @@ def site(request, places):
     plain = places.get("ext4") / "copy"
     shutil.copytree(venv.site, plain, symlinks=True)
     return plain
+
+
+SLOW = {"test_flows.py", "test_machine.py", "test_kill_edits.py", "test_isolation.py", "test_programs.py", "test_power_cut.py"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What runs other programs for minutes, or starts mounts again and again, does so without sanitizers: the marker release."""
+    for item in items:
+        if item.path.parent.name == "edits" and item.path.name in SLOW:
+            item.add_marker(pytest.mark.release)
