@@ -294,22 +294,8 @@ int base_list(struct base *b, const struct hidden *h, const char *path,
 ssize_t base_read(struct base *b, const char *path, void *data, size_t len, uint64_t offset)
 {
         cleanup_close int fd = open_path(b, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        size_t done = 0;
 
-        if (fd < 0)
-                return fd;
-        while (done < len) {
-                ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
+        return fd < 0 ? fd : file_pread(fd, data, len, (off_t)offset);
 }
 
 int base_readlink(struct base *b, const char *path, struct buf *ret)

@@ -213,10 +213,10 @@ static int remove_path(struct tree *t, const char *path, struct tree_changes *re
         if (r == -ENOENT || r == -ENOTDIR || r == -ENOTEMPTY)
                 return 0;
         if (r == 0)
-                r = edits_tell(ret, dir.id, name);
+                r = tree_changes_add(ret, dir.id, name);
         if (r == 0)
-                r = edits_tell(ret, dir.id, NULL);
-        return r < 0 ? r : edits_tell(ret, n.id, NULL);
+                r = tree_changes_add(ret, dir.id, NULL);
+        return r < 0 ? r : tree_changes_add(ret, n.id, NULL);
 }
 
 static int serve(struct tree *t, int state_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)

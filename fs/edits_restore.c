@@ -61,27 +61,9 @@ static void settle(struct ids *ids)
         ids->count = n;
 }
 
-int edits_tell(struct tree_changes *c, uint64_t dir, const char *name)
-{
-        if (c->count == c->cap) {
-                size_t cap = c->cap ? 2 * c->cap : 64;
-                struct tree_change *more = reallocarray(c->list, cap, sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                c->list = more;
-                c->cap = cap;
-        }
-        c->list[c->count] = (struct tree_change){ dir, name ? strdup(name) : NULL };
-        if (name && !c->list[c->count].name)
-                return -ENOMEM;
-        c->count++;
-        return 0;
-}
-
 static int tell(struct restoring *r, uint64_t dir, const char *name)
 {
-        return edits_tell(r->changes, dir, name);
+        return tree_changes_add(r->changes, dir, name);
 }
 
 /* Names -------------------------------------------------------------------------------------------------------- */
@@ -195,7 +177,7 @@ static int look_at_file(struct restoring *r, uint64_t id)
                 n.mode = v.st.st_mode;
                 n.uid = v.st.st_uid;
                 n.gid = v.st.st_gid;
-                n.mtime = (int64_t)v.st.st_mtim.tv_sec * 1000000000 + v.st.st_mtim.tv_nsec;
+                n.mtime = tree_ns(v.st.st_mtim);
         }
         n.links = names + home;
         n.ctime = r->now;

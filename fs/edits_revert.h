@@ -16,7 +16,5 @@ int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, str
 
 /* edits_restore.c: the rows of the chosen ones of ITEMS (those with CHOSEN[i]), in a transaction of its own. */
 int edits_restore(struct edit_items *items, const bool *chosen, struct tree_changes *changes);
-/* Adds to what the kernel is to be told. */
-int edits_tell(struct tree_changes *c, uint64_t dir, const char *name);
 
 #endif

@@ -83,6 +83,22 @@ struct timespec tree_time(int64_t ns)
         return t;
 }
 
+/* What the view has may have changed since the row was written: a directory by a commit, a file or folder of the base
+ * while nothing was mounted (or old bytecode would be taken for its own).  Then the view's times are shown, and who
+ * changes the row begins with them. */
+static void take_later_time(struct tree *t, struct edit_node *n)
+{
+        uint64_t below = S_ISDIR(n->mode) ? n->below : edits_is_new(n->id) || n->data ? 0 : n->id;
+        struct node v;
+
+        if (below == 0 || view_getattr(tree_current(t), below, &v) < 0 || S_ISDIR(v.st.st_mode) != S_ISDIR(n->mode))
+                return;
+        if (tree_ns(v.st.st_ctim) > n->ctime) {
+                n->mtime = tree_ns(v.st.st_mtim);
+                n->ctime = tree_ns(v.st.st_ctim);
+        }
+}
+
 /* A node that some name shows: its row, or the view's. */
 static int named_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stored)
 {
@@ -90,6 +106,8 @@ static int named_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *
         int r = t->edits ? edits_node_get(t->edits, id, ret) : -ENOENT;
 
         *ret_stored = r == 0;
+        if (r == 0)
+                take_later_time(t, ret);
         if (r != -ENOENT)
                 return r;
         r = edits_is_new(id) ? -ENOENT : view_getattr(tree_current(t), id, &n);
@@ -123,18 +141,6 @@ static bool is_hidden(struct tree *t, uint64_t id)
         return edits_entry_get(t->edits, dir, name.data, name.len, &row) == 0 && row.id != id && !tree_is_newer(t, id, row.horizon);
 }
 
-static void take_later_time(struct tree *t, struct edit_node *n)
-{
-        struct node below;
-
-        if (n->below == 0 || view_getattr(tree_current(t), n->below, &below) < 0)
-                return;
-        if (S_ISDIR(below.st.st_mode) && tree_ns(below.st.st_ctim) > n->ctime) {
-                n->mtime = tree_ns(below.st.st_mtim);
-                n->ctime = tree_ns(below.st.st_ctim);
-        }
-}
-
 /* A file has no name any more when a directory above it has none: what was removed has no rows once the kernel has let
  * go of it. */
 static bool has_no_path(struct tree *t, uint64_t id)
@@ -155,15 +161,11 @@ int tree_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *ret_stor
 {
         int r = named_node(t, id, ret, ret_stored);
 
-        /* Who changes the row changes what is shown. */
-        if (r == 0 && *ret_stored && S_ISDIR(ret->mode))
-                take_later_time(t, ret);
         if (r == 0 && !*ret_stored && has_no_path(t, id))
                 ret->links = 0;
         return r;
 }
 
-/* Of a directory: the later of the row's last change and the view's. */
 static void stat_dir(struct tree *t, const struct edit_node *n, struct stat *st)
 {
         struct node below;
@@ -174,8 +176,6 @@ static void stat_dir(struct tree *t, const struct edit_node *n, struct stat *st)
                 return;
         if (n->links)
                 st->st_nlink += below.st.st_nlink - 2;
-        if (tree_ns(below.st.st_ctim) > n->ctime)
-                st->st_mtim = st->st_ctim = below.st.st_ctim;
 }
 
 static int stat_data(struct tree *t, const struct edit_node *n, struct stat *st)
@@ -209,12 +209,6 @@ static int stat_size(struct tree *t, const struct edit_node *n, struct stat *st)
         if (r == 0) {
                 st->st_size = below.st.st_size;
                 st->st_blocks = below.st.st_blocks;
-                /* A bare file that was written to while nothing was mounted: its time says so, or old bytecode would
-                 * be taken for its own. */
-                if (tree_ns(below.st.st_ctim) > n->ctime) {
-                        st->st_mtim = below.st.st_mtim;
-                        st->st_ctim = below.st.st_ctim;
-                }
         }
         return r;
 }

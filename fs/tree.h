@@ -124,6 +124,7 @@ struct tree_changes {
         size_t cut_count;
 };
 void tree_changes_release(struct tree_changes *c);
+int tree_changes_add(struct tree_changes *c, uint64_t dir, const char *name); /* NAME is copied */
 /* NEXT was made with the cuts that tree_cuts gave; -EAGAIN: it must be made with those in RET.  On failure nothing
  * changed. */
 int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);

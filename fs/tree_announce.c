@@ -28,22 +28,7 @@ void tree_told(struct tree *t)
 
 static int add_change(uint64_t dir, const char *name, void *user)
 {
-        struct tree_changes *c = user;
-
-        if (c->count == c->cap) {
-                size_t cap = c->cap ? 2 * c->cap : 64;
-                struct tree_change *more = reallocarray(c->list, cap, sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                c->list = more;
-                c->cap = cap;
-        }
-        c->list[c->count] = (struct tree_change){ dir, name ? strdup(name) : NULL };
-        if (name && !c->list[c->count].name)
-                return -ENOMEM;
-        c->count++;
-        return 0;
+        return tree_changes_add(user, dir, name);
 }
 
 struct ids {

@@ -15,24 +15,28 @@ void tree_changes_release(struct tree_changes *ch)
         *ch = (struct tree_changes){ 0 };
 }
 
-int carry_changed(struct carry *c, uint64_t dir, const char *name)
+int tree_changes_add(struct tree_changes *c, uint64_t dir, const char *name)
 {
-        struct tree_changes *ch = c->changes;
         char *copy = NULL;
 
-        if (ch->count == ch->cap) {
-                size_t cap = ch->cap ? 2 * ch->cap : 32;
-                struct tree_change *more = realloc(ch->list, cap * sizeof(*more));
+        if (c->count == c->cap) {
+                size_t cap = c->cap ? 2 * c->cap : 32;
+                struct tree_change *more = reallocarray(c->list, cap, sizeof(*more));
 
                 if (!more)
                         return -ENOMEM;
-                ch->list = more;
-                ch->cap = cap;
+                c->list = more;
+                c->cap = cap;
         }
         if (name && !(copy = strdup(name)))
                 return -ENOMEM;
-        ch->list[ch->count++] = (struct tree_change){ dir, copy };
+        c->list[c->count++] = (struct tree_change){ dir, copy };
         return 0;
+}
+
+int carry_changed(struct carry *c, uint64_t dir, const char *name)
+{
+        return tree_changes_add(c->changes, dir, name);
 }
 
 /* What the next view has ----------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * The way past the lock: an id whose data file is open has its row, and keeps it until edit_file_remove has forgotten
  * the descriptor.  So READ and WRITE of such a file need neither rows nor lock.  All else looks into the rows first. */
 #include "fs/tree_copy.h"
+#include "store/files.h"
 #include "store/format.h"
 
 #include <fcntl.h>
@@ -77,25 +78,6 @@ static int bytes_own(struct tree *t, uint64_t id, uint64_t limit, struct edit_fi
         return r == 1 ? tree_copy_up(t, id, limit, ret) : r;
 }
 
-/* Less than LEN only at the end of the file. */
-static ssize_t read_file(int fd, void *data, size_t len, uint64_t offset)
-{
-        size_t done = 0;
-
-        while (done < len) {
-                ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
-}
-
 /* An error after some bytes is the next call's: the caller hears how far it came. */
 static ssize_t write_file(int fd, const void *data, size_t len, uint64_t offset)
 {
@@ -123,7 +105,7 @@ static ssize_t read_bytes(const struct bytes *b, uint64_t id, void *data, size_t
 
         if (b->ref)
                 return view_read(b->ref->view, id, data, len, offset, err);
-        n = read_file(edit_file_fd(b->file), data, len, offset);
+        n = file_pread(edit_file_fd(b->file), data, len, (off_t)offset);
         if (n < 0)
                 errtext_set(err, (int)n, "cannot read .fusepkg/" EDIT_DATA_DIR "/%016llx: %s", (unsigned long long)id,
                             errno_name((int)n, why));

@@ -57,24 +57,29 @@ int file_open_own(int dirfd, const char *path, int flags, mode_t mode)
         return steal_fd(&fd);
 }
 
-int file_pread_full(int fd, void *data, size_t len, off_t offset)
+ssize_t file_pread(int fd, void *data, size_t len, off_t offset)
 {
-        char *p = data;
+        size_t done = 0;
 
-        while (len > 0) {
-                ssize_t n = pread(fd, p, len, offset);
+        while (done < len) {
+                ssize_t n = pread(fd, (char *)data + done, len - done, offset + (off_t)done);
 
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
                         return -errno;
                 if (n == 0)
-                        return -EIO;
-                p += n;
-                len -= (size_t)n;
-                offset += n;
+                        break;
+                done += (size_t)n;
         }
-        return 0;
+        return (ssize_t)done;
+}
+
+int file_pread_full(int fd, void *data, size_t len, off_t offset)
+{
+        ssize_t n = file_pread(fd, data, len, offset);
+
+        return n < 0 ? (int)n : (size_t)n < len ? -EIO : 0;
 }
 
 int file_write_full(int fd, const void *data, size_t len)

@@ -19,6 +19,8 @@ int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
  * file with no other name, else -EPERM; one that root makes becomes the folder's owner's. */
 int file_open_own(int dirfd, const char *path, int flags, mode_t mode);
 
+/* Reads LEN bytes at OFFSET, less only at the end of the file: how many. */
+ssize_t file_pread(int fd, void *data, size_t len, off_t offset);
 /* Reads all LEN bytes at OFFSET; -EIO when the file ends before. */
 int file_pread_full(int fd, void *data, size_t len, off_t offset);
 int file_write_full(int fd, const void *data, size_t len);

@@ -241,4 +241,14 @@ static inline bool is_changed(const struct edited *t, uint64_t dir, const char *
         return false;
 }
 
+static inline int teardown_edited(void **state)
+{
+        struct edited *t = *state;
+
+        edited_close(t);
+        *state = t->p;
+        free(t);
+        return teardown(state);
+}
+
 #endif

@@ -25,14 +25,11 @@ static int setup_edited(void **state)
         return 0;
 }
 
-static int teardown_edited(void **state)
+static void remove_bare_folder(struct edited *t)
 {
-        struct edited *t = *state;
-
-        edited_close(t);
-        *state = t->p;
-        free(t);
-        return teardown(state);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
+        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
+        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
 }
 
 static size_t occupied(const struct id_set *s)
@@ -212,9 +209,7 @@ static void moved_bare_folders_that_are_gone_are_empty(void **state)
         rename_to(t, "folder", "other");
         write_at(t, "other/new.txt", "new");
         edited_close(t);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
-        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        remove_bare_folder(t);
         base_reopen(t);
         edited_open(t);
         assert_sound(t);
@@ -229,9 +224,7 @@ static void bare_folders_that_became_files_show_these(void **state)
 
         write_at(t, "folder/new.txt", "new");
         edited_close(t);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
-        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        remove_bare_folder(t);
         put(t->p, "site/folder", "a file");
         base_reopen(t);
         edited_open(t);
@@ -247,9 +240,7 @@ static void bare_folders_that_are_gone_with_files_of_the_user(void **state)
         write_at(t, "folder/new.txt", "new");
         write_at(t, "folder/deep/new.txt", "deep");
         edited_close(t);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder/in.txt", 0), 0);
-        (void)unlinkat(t->p->fd, "site/folder/deep", AT_REMOVEDIR);
-        assert_int_equal(unlinkat(t->p->fd, "site/folder", AT_REMOVEDIR), 0);
+        remove_bare_folder(t);
         base_reopen(t);
         edited_open(t);
         assert_sound(t);

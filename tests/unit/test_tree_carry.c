@@ -11,16 +11,6 @@ static int setup_edited(void **state)
         return 0;
 }
 
-static int teardown_edited(void **state)
-{
-        struct edited *t = *state;
-
-        edited_close(t);
-        *state = t->p;
-        free(t);
-        return teardown(state);
-}
-
 static void start(struct edited *t, struct environment *first)
 {
         commit_environment(t->p, first);

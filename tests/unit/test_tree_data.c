@@ -32,16 +32,6 @@ static int setup_edited(void **state)
         return 0;
 }
 
-static int teardown_edited(void **state)
-{
-        struct edited *t = *state;
-
-        edited_close(t);
-        *state = t->p;
-        free(t);
-        return teardown(state);
-}
-
 static size_t data_files(const struct edited *t)
 {
         DIR *dir = dir_stream(edit_data_fd(t->data), ".");
