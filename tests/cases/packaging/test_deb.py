@@ -35,6 +35,7 @@ def test_it_holds_what_an_installation_has(package, installed):
     assert files == {
         "bin/fusepkg",
         "lib/systemd/user/fusepkg-mount@.service",
+        "libexec/fusepkg/fusepkg-entrypoint",
         "libexec/fusepkg/fusepkg-mount",
         "sbin/mount.fuse.fusepkg",
         "sbin/mount.fusepkg",

@@ -23,8 +23,8 @@ def test_every_command_and_option_is_described(installed):
     done = subprocess.run(["man", "-E", "UTF-8", "-l", installed / "share/man/man1/fusepkg.1"], capture_output=True,
                           text=True, check=True, env=ENVIRONMENT)
     text = re.sub(".\x08", "", done.stdout)
-    _, *entries = re.split(r"^     (?=[a-z]+(?: [a-z]+)?(?: \[OPTIONS\].*| [A-Z].*)?$)", text, flags=re.MULTILINE)
-    entries = {re.match(r"[a-z ]*[a-z]", e).group(): e for e in entries}
+    _, *entries = re.split(r"^     (?=[a-z-]+(?: [a-z]+)?(?: \[OPTIONS\].*| [A-Z].*)?$)", text, flags=re.MULTILINE)
+    entries = {re.match(r"[a-z -]*[a-z](?= |$)", e, re.MULTILINE).group(): e for e in entries}
     common = {"--quiet", "--verbose", "--color", "--help"}
     for name in said.commands(installed):
         listed = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", entries[name], re.MULTILINE))
