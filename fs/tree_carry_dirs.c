@@ -217,11 +217,12 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         r = carry_lookup(c, up->below, row->name.data, &there);
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon))
+        /* Whatever the horizon: what hid it there may be gone, and a directory has one name. */
+        d->home = r == 0 && there.id == d->id;
+        if (!d->home && (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon)))
                 return stay(c, d, &n, row);
-        if (S_ISDIR(there.st.st_mode) && (!moved || there.id == d->id)) {
+        if (S_ISDIR(there.st.st_mode) && (!moved || d->home)) {
                 d->below = there.id;
-                d->home = there.id == d->id;
                 return 0;
         }
         /* Something newer has the name. */

@@ -201,20 +201,7 @@ static int drop_row(struct carry *c, struct carry_dir *d, struct carry_entry *e)
         return hides ? edits_entry_put(c->t->edits, &row) : edits_entry_drop(c->t->edits, d->id, e->name, len);
 }
 
-static int apply_file(struct carry *c, struct carry_dir *d, struct carry_entry *e)
-{
-        struct node there;
-        int r = carry_lookup(c, d->below, e->name, &there);
-
-        if (r < 0 && r != -ENOENT)
-                return r;
-        if (!(r == 0 && carry_is_newer(c, there.id, e->horizon)) && (edits_is_new(e->id) || !carry_leaves(c, e->id)))
-                return 0;
-        r = lose_entry(c, d, e);
-        return r < 0 ? r : drop_row(c, d, e);
-}
-
-/* The name shows the same directory without the row: nobody is told, and only what the row keeps apart is left of
+/* The name shows the same node without the row: nobody is told, and only what the row keeps apart is left of
  * it. */
 static int come_home(struct carry *c, const struct carry_dir *d, const struct carry_entry *e)
 {
@@ -224,6 +211,21 @@ static int come_home(struct carry *c, const struct carry_dir *d, const struct ca
         if (view_is_cut(c->next, d->below, e->name, len))
                 return edits_entry_put(c->t->edits, &row);
         return edits_entry_drop(c->t->edits, d->id, e->name, len);
+}
+
+static int apply_file(struct carry *c, struct carry_dir *d, struct carry_entry *e)
+{
+        struct node there;
+        int r = carry_lookup(c, d->below, e->name, &there);
+
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0 && there.id == e->id)
+                return come_home(c, d, e);
+        if (!(r == 0 && carry_is_newer(c, there.id, e->horizon)) && (edits_is_new(e->id) || !carry_leaves(c, e->id)))
+                return 0;
+        r = lose_entry(c, d, e);
+        return r < 0 ? r : drop_row(c, d, e);
 }
 
 static int apply_entry(struct carry *c, struct carry_entry *e)

@@ -411,6 +411,30 @@ static void the_directory_beside_a_moved_one_keeps_its_id(void **state)
 }
 
 /* A directory that nobody holds any more has no row. */
+/* What a file hid for a while has the names of the rows that stood for it meanwhile: each once. */
+static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
+{
+        struct edited *t = *state;
+        uint64_t sub;
+
+        mkdirat(t->p->fd, "site/top", 0755);
+        put(t->p, "site/top/base", "base");
+        start(t, with(t->p, "first", "1", (const char *const[]){ "site/top/sub/f.py", "f", NULL }));
+        switch_to(t, with(t->p, "file", "1", (const char *const[]){ "site/top", "a file", NULL }));
+        switch_to(t, with(t->p, "third", "1", (const char *const[]){ "site/top/g.py", "g", NULL }));
+        sub = tree_id(t, "top/sub");
+        rename_to(t, "top", "moved");
+        write_at(t, "moved/sub/mine.py", "mine");
+        switch_to(t, without(t->p, "third"));
+        assert_int_equal(tree_id(t, "moved/sub"), sub);
+        assert_false(tree_has(t, "moved/sub/f.py"));
+        switch_to(t, with(t->p, "fourth", "1", (const char *const[]){ "site/top/h.py", "h", NULL }));
+        assert_int_equal(tree_id(t, "moved/sub"), sub);
+        assert_reads(t, "moved/sub/f.py", "f");
+        assert_reads(t, "moved/sub/mine.py", "mine");
+        assert_true(is_changed(t, sub, "f.py"));
+}
+
 static void a_file_deep_in_a_removed_directory_has_no_links(void **state)
 {
         struct edited *t = *state;
@@ -465,6 +489,7 @@ int main(void)
                 CASE(of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept),
                 CASE(a_moved_directory_takes_along_what_packages_put_into_it),
                 CASE(the_directory_beside_a_moved_one_keeps_its_id),
+                CASE(a_directory_that_a_file_had_hidden_has_one_name),
                 CASE(a_file_deep_in_a_removed_directory_has_no_links),
                 CASE(without_edits_a_file_whose_package_left_has_no_links),
         };
