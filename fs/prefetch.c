@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +81,15 @@ static int list_wishes(struct server *s, enum wish wish, const uint64_t *ids, si
         return r < 0 ? r : buf_add(ret, "", 1);
 }
 
+/* The mounted root.  A copy of the mount that is mounted nowhere, where we may make one: an open file of the mount itself
+ * would make umount(8) fail with EBUSY, a moment after a program read something. */
+static int open_root(const char *site)
+{
+        int root = open_tree(AT_FDCWD, site, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+        return root >= 0 ? root : open(site, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* In the child of a process with threads: nothing but system calls.  Below the mounted root, and past no link:
  * programs change the tree meanwhile, and what they put in the place of a folder must not lead root elsewhere. */
 static void grant(const char *site, const char *wishes)
@@ -93,7 +103,7 @@ static void grant(const char *site, const char *wishes)
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         alarm(PREFETCH_LIMIT_S);
-        root = open(site, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        root = open_root(site);
         for (; root >= 0 && *wishes; wishes += strlen(wishes) + 1) {
                 int fd = file_open_beneath(root, wishes + 1, *wishes == WISH_READ ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK : O_PATH | O_NOFOLLOW, 0);
 

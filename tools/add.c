@@ -93,11 +93,13 @@ static int show(const struct options *o, struct change *c)
 {
         const struct mount_options how = { .allow_other = option_count(o, "--allow-other") > 0 };
         struct errtext err = { "" };
+        int r;
 
-        if (change_show(c, !option_count(o, "--no-mount"), &how, &err) == 0)
+        r = change_show(c, !option_count(o, "--no-mount"), &how, &err);
+        if (r == 0)
                 return EXIT_DONE;
         ui_error("installed, not mounted: %s", err.text);
-        mount_hints(&c->t);
+        mount_hints(&c->t, r);
         ui_hint("`fusepkg mount --venv %s` shows it once that is mended", c->t.venv);
         return EXIT_UNMET;
 }

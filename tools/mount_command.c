@@ -171,7 +171,7 @@ static int run(const struct options *o)
         }
         if (r < 0) {
                 ui_error("cannot mount '%s': %s", t.venv, err.text);
-                mount_hints(&t);
+                mount_hints(&t, r);
                 return EXIT_UNMET;
         }
         ui_say("Mounted %s", t.site);

@@ -24,6 +24,8 @@ enum {
         READY_LINE_MAX = ERRTEXT_SIZE + 16,
         ARGUMENTS_MAX = 12,
         LOCK_STEP_MS = 2,
+        ENDING_MS = 10 * 1000,      /* for the mount's process to end, once nothing is mounted any more */
+        ELSEWHERE_MS = 200,         /* the same, for one that may as well have its mount in another namespace */
 };
 
 /* The folder of this executable, with room behind it. */
@@ -72,6 +74,30 @@ int mount_program(char **ret)
         return 0;
 }
 
+/* The pid of another machine names nobody here, or somebody who has nothing to do with it: then we wait for nothing. */
+static bool in_our_namespace(int pid)
+{
+        char path[64];
+        struct stat theirs, ours;
+
+        snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
+        return stat(path, &theirs) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 && theirs.st_ino == ours.st_ino &&
+               theirs.st_dev == ours.st_dev;
+}
+
+/* umount(8) is back before the mount's process has written what it has to and lets go of the lock. */
+static int examine_settled(const struct target *t, struct mount_info *ret)
+{
+        for (int waited_ms = 0;; waited_ms += LOCK_STEP_MS) {
+                int r = mount_examine(t->site, t->state_fd, ret);
+
+                if (r < 0 || ret->state != MOUNT_NONE || !ret->locked ||
+                    waited_ms >= (in_our_namespace(ret->pid) ? ENDING_MS : ELSEWHERE_MS))
+                        return r;
+                usleep(LOCK_STEP_MS * 1000);
+        }
+}
+
 /* The rules that can be told before trying; the rest is the mount's own to find out. */
 static int check_allowed(const struct target *t, const struct mount_options *o, struct errtext *err)
 {
@@ -87,7 +113,7 @@ static int check_allowed(const struct target *t, const struct mount_options *o, 
         if (o->allow_other && geteuid() != 0 && !doctor_check_others_allowed())
                 return errtext_set(err, -EPERM, "--allow-other needs the line 'user_allow_other' in /etc/fuse.conf, "
                                                 "which root must add");
-        r = mount_examine(t->site, t->state_fd, &info);
+        r = examine_settled(t, &info);
         if (r < 0)
                 return errtext_set(err, r, "cannot examine the mount at %s: %s", t->site,
                                    errno_name(r, (char[128]){ 0 }));
@@ -308,11 +334,13 @@ static bool say_check(const struct target *t)
         return false;
 }
 
-void mount_hints(const struct target *t)
+void mount_hints(const struct target *t, int error)
 {
         cleanup_buf struct buf lacks = { 0 }, advice = { 0 }, out = { 0 };
         struct container_facts facts;
 
+        if (error == -EBUSY)
+                return;
         container_look(&facts);
         if (container_lacks(&facts, &lacks) < 0 || container_advice(&facts, &advice) < 0 ||
             container_ways_out(&facts, t->venv, &out) < 0)

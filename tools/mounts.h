@@ -49,8 +49,9 @@ struct mount_options {
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err);
 /* The path of that program, on the heap; -ENOENT. */
 int mount_program(char **ret);
-/* After a failure of mount_start: says with ui_hint() what this machine lacks for mounting, when that can be told. */
-void mount_hints(const struct target *t);
+/* After mount_start has failed with ERROR: says with ui_hint() what this machine lacks for mounting, when that can be
+ * told; nothing when the mount is somebody else's (-EBUSY). */
+void mount_hints(const struct target *t, int error);
 /* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence
  * names who.  -EXDEV: it is mounted where we cannot reach it. */
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);

@@ -119,11 +119,13 @@ static int show(struct change *c, bool hidden)
 {
         const struct mount_options how = { .allow_other = false };
         struct errtext err = { "" };
+        int r;
 
-        if (change_show(c, hidden, &how, &err) == 0)
+        r = change_show(c, hidden, &how, &err);
+        if (r == 0)
                 return EXIT_DONE;
         ui_error("uninstalled, but the mount does not show it: %s", err.text);
-        mount_hints(&c->t);
+        mount_hints(&c->t, r);
         return EXIT_UNMET;
 }
 

@@ -1,5 +1,6 @@
 """What a test may not leave behind: mounts, processes, loop devices, temporary files."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,8 @@ class Mount:
 
 
 def unescape(word):
-    return word.encode("latin-1", "surrogateescape").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+    """A field of mountinfo: \\040 and the like are bytes."""
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), word)
 
 
 def mounts(below, kind=None):

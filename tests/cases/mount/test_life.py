@@ -1,10 +1,16 @@
 """Mounting, a killed mount, and unmounting."""
+import ctypes
+import errno
 import os
 import subprocess
+import time
+from collections import Counter
 
 import pytest
 
 from support.mount_kill import kill_both
+
+MNT_EXPIRE = 4
 
 
 @pytest.fixture
@@ -78,3 +84,32 @@ def test_what_root_mounts_is_seen_by_all(root, user, new_venv, make_wheel):
     venv = new_venv(root)
     venv.fusepkg("add", make_wheel("demo"))
     assert user.run([venv.python, "-c", "import demo; print(demo.version)"]).out == "1.0\n"
+
+
+def test_nothing_of_its_own_keeps_it_busy(root, new_venv, make_wheel):
+    """What looks after files that were read has none of them open (it sees to 1,000 of them at once, a moment later)."""
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("many", files={f"many/m{i}.py": f"x = {i}\n" for i in range(900)}))
+    for path in venv.site.glob("many/*.py"):
+        path.read_bytes()
+    states = Counter()
+    until = time.monotonic() + 0.4
+    while time.monotonic() < until:
+        states[expire(venv.site)] += 1
+        venv.site.stat()  # or the next call would unmount it
+    assert states[errno.EBUSY] < sum(states.values()) / 50 and set(states) <= {errno.EBUSY, errno.EAGAIN}
+
+
+def test_it_can_be_mounted_at_once_after_umount(root, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("demo"))
+    for _ in range(10):
+        root.run(["umount", venv.site])
+        venv.fusepkg("mount")
+        venv.run_python("import demo")
+
+
+def expire(path):
+    """What umount2(MNT_EXPIRE) says: EBUSY when something is open there, else EAGAIN."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return 0 if libc.umount2(bytes(path), MNT_EXPIRE) == 0 else ctypes.get_errno()
