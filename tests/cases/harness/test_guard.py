@@ -35,7 +35,7 @@ def test_processes_of_other_tests_are_left_alone(root, folder):
 
 
 def test_a_mount_is_detached_and_named(root, folder):
-    target = folder / "with space"
+    target = folder / "with space 數"
     target.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "x", target], check=True)
     assert guard.clear([folder], root.mark) == [f"still mounted: {target} (tmpfs)"]

@@ -2,65 +2,20 @@
 import errno
 import json
 import os
-import random
 import shutil
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import pytest
+from collecting import LARGE, check_imports, check_store, gc, held, reasons, removed, state_of, wheel_of
 
 from support.account import remove_tree
 from support.venvs import make_venv
-
-WORKERS = 3
-SECONDS = 15
-LONG_SECONDS = 600
-LARGE = 300_000
-
-
-def wheel_of(make_wheel, name, version="1.0", shared=0):
-    """A module, an object of its own, and one that all of the same SHARED have."""
-    own = random.Random(f"{name} {version}").randbytes(LARGE)
-    return make_wheel(name, version, {f"{name}/__init__.py": f"version = {version!r}\n", f"{name}/own.bin": own,
-                                      f"{name}/shared.bin": random.Random(shared).randbytes(LARGE)})
-
-
-def gc(account, *args, **kwargs):
-    return account.fusepkg("store", "gc", "--json", *args, **kwargs).json()
-
-
-def removed(result):
-    return [p["name"] for p in result["removed"]]
-
-
-def reasons(account, name):
-    """{why: [generations]} for the package, by a gc that changes nothing."""
-    packages = gc(account, "--dry-run", "--explain")["packages"]
-    return {n["why"]: n["generations"] for p in packages if p["name"] == name for n in p["needed_by"]}
-
-
-def state_of(result, path):
-    return {e["venv"]: e["state"] for e in result["environments"]}.get(str(path))
-
-
-def check_store(account, **kwargs):
-    assert account.fusepkg("store", "verify", "--json", **kwargs).json() == {"ok": True, "errors": []}
-
-
-def held(account):
-    return sorted(p["name"] for p in account.fusepkg("store", "du", "--json").json()["packages"])
 
 
 def forget_history(venv):
     for file in (venv.state / "history").iterdir():
         file.unlink()
-
-
-def check_imports(venv, *names):
-    venv.run_python("".join(f"import {n}\nfor f in 'own', 'shared': assert len(open({n}.__path__[0] + f'/{{f}}.bin', 'rb')"
-                            f".read()) == {LARGE}\n" for n in names))
 
 
 def test_what_nobody_needs_goes_and_the_rest_stays(account, new_venv, make_wheel):
@@ -391,90 +346,6 @@ def test_a_killed_add_is_never_without_a_lease(root, new_venv, make_wheel, nth_c
             assert [p.stat().st_size for p in (root.folder / "exported").rglob(f"{name}/own.bin")] == [LARGE]
         remove_tree(root.folder / "exported")
     assert installed == {("one",), ("one", "two")}
-
-
-class Beside:
-    """Adds, imports, removals and verifications beside a gc that never pauses."""
-
-    def __init__(self, root, new_venv, make_wheel, seconds):
-        seed = int(os.environ.get("FUSEPKG_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FUSEPKG_TEST_SEED={seed}")
-        self.root, self.random = root, random.Random(seed)
-        self.wheels = {f"pkg{i}": wheel_of(make_wheel, f"pkg{i}", shared=i % 3) for i in range(12)}
-        self.venvs = [new_venv(root) for _ in range(WORKERS)]
-        self.constant = new_venv(root)
-        self.constant.fusepkg("add", *self.wheels.values())
-        self.until = time.monotonic() + seconds
-        self.failures, self.removed, self.collected, self.changes = [], 0, 0, 0
-
-    def loop(self, step, *args):
-        try:
-            while time.monotonic() < self.until and not self.failures:
-                step(*args)
-        except BaseException as failure: # every one fails the test
-            self.failures.append(failure)
-
-    def change(self, venv, rng):
-        names = rng.sample(sorted(self.wheels), 4)
-        venv.fusepkg("add", *(self.wheels[n] for n in names))
-        check_imports(venv, *names)
-        venv.fusepkg("remove", *names[:2])
-        check_imports(venv, *names[2:])
-        venv.fusepkg("umount")
-        venv.fusepkg("mount")
-        check_imports(venv, *names[2:])
-        venv.fusepkg("umount")
-        remove_tree(venv.state) # nobody needs them any more
-        self.changes += 1
-
-    def ingest(self, venv, wheels):
-        """What no other environment has: it comes and goes."""
-        venv.fusepkg("add", "--no-mount", *wheels)
-        venv.fusepkg("export", "--to", venv.path / "exported")
-        remove_tree(venv.path / "exported")
-        remove_tree(venv.state)
-
-    def collect(self):
-        self.removed += len(gc(self.root)["removed"])
-        self.collected += 1
-
-    def verify(self):
-        check_store(self.root)
-        time.sleep(0.2)
-
-    def read(self):
-        check_imports(self.constant, *self.wheels)
-        time.sleep(0.2)
-
-    def run(self, extra, venv):
-        threads = [threading.Thread(target=self.loop, args=(self.change, v, random.Random(self.random.random())))
-                   for v in self.venvs]
-        threads += [threading.Thread(target=self.loop, args=(step,)) for step in (self.collect, self.verify, self.read)]
-        threads.append(threading.Thread(target=self.loop, args=(self.ingest, venv, extra)))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print(f"{self.collected} collections removed {self.removed} packages beside {self.changes} rounds of changes")
-        if self.failures:
-            raise self.failures[0]
-        assert self.removed > 0 and self.changes > 0
-        check_store(self.root)
-        check_imports(self.constant, *self.wheels)
-
-
-def beside(root, new_venv, make_wheel, seconds):
-    extra = [wheel_of(make_wheel, f"extra{i}", shared=i % 3) for i in range(4)]
-    Beside(root, new_venv, make_wheel, seconds).run(extra, new_venv(root))
-
-
-def test_beside_other_commands(root, new_venv, make_wheel):
-    beside(root, new_venv, make_wheel, SECONDS)
-
-
-@pytest.mark.long
-def test_beside_other_commands_for_long(root, new_venv, make_wheel):
-    beside(root, new_venv, make_wheel, LONG_SECONDS)
 
 
 def test_help_names_every_option(root):
