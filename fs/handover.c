@@ -74,9 +74,14 @@ int handover_open(struct handover **ret)
         return map(ret);
 }
 
+size_t handover_cell_offset(unsigned i)
+{
+        return cells_offset() + i * sizeof(struct server_cell);
+}
+
 struct server_cell *handover_cell(struct handover *h, unsigned i)
 {
-        return (struct server_cell *)((char *)h + cells_offset()) + i;
+        return (struct server_cell *)((char *)h + handover_cell_offset(i));
 }
 
 int handover_execute(const struct handover *h, const char *mode)

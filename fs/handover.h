@@ -21,7 +21,7 @@
 #include "fs/server_work.h"
 
 enum {
-        HANDOVER_VERSION = 1,
+        HANDOVER_VERSION = 2,
         HANDOVER_CELLS = SERVER_THREADS + 1, /* the last is the keeper's */
         HANDOVER_KEEPER_CELL = SERVER_THREADS,
         HANDOVER_PARKED = RELOADS_MAX,
@@ -76,6 +76,7 @@ struct handover {
         _Atomic int32_t worker_pid;
         _Atomic uint32_t stopping;   /* the mount goes: nobody is started any more */
         _Atomic uint32_t read_only;  /* the mount is */
+        _Atomic uint32_t faulted;    /* the worker's, when it dies of a fault of its own: cells.h */
         uint64_t device;             /* the mount's, as dev_t; the first worker's */
 
         uint32_t restarts;           /* the keeper's, as all below */
@@ -101,6 +102,7 @@ int handover_new(struct handover **ret);
  * version's. */
 int handover_open(struct handover **ret);
 struct server_cell *handover_cell(struct handover *h, unsigned i);
+size_t handover_cell_offset(unsigned i); /* in the memory */
 
 /* In the child after a fork: lets the descriptors below HANDOVER_FDS_END that are open go along, and becomes the
  * program of HANDOVER_FD_PROGRAM as `fusepkg-mount MODE`.  Returns on failure only. */

@@ -62,6 +62,7 @@ static bool start_worker(struct keeper *k)
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
                 return false;
         atomic_store(&h->worker_state, WORKER_LOADING);
+        atomic_store(&h->faulted, 0);
         h->said[0] = '\0';
         pid = fork();
         if (pid == 0)
@@ -83,7 +84,7 @@ static bool start_worker(struct keeper *k)
         k->start_at = 0;
         k->loading_since = k->now;
         memset(k->watch, 0, sizeof(k->watch));
-        k->unread_since = 0;
+        k->unread_since = k->stopped_since = 0;
         return pid > 0;
 }
 
@@ -181,11 +182,13 @@ static int64_t pause_for(const struct keeper *k)
         return pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }
 
-/* A stop that was asked for is no failure, nor is what somebody else did to a worker that served. */
+/* A stop that was asked for is no failure, nor is what somebody else did to a worker that served.  One that crashes soon
+ * after each start is one, however far it comes. */
 static void worker_ended(struct keeper *k)
 {
         struct handover *h = k->h;
         bool served = h->worker_state == WORKER_SERVING, asked = k->upgrading && k->kill_at;
+        bool fine = served && (!atomic_load(&h->faulted) || k->now - k->serving_since >= SERVED_LONG);
         char why[sizeof(h->reason)], line[sizeof(why) + 64];
 
         reap(k);
@@ -204,7 +207,7 @@ static void worker_ended(struct keeper *k)
                 h->restarts++;
                 snprintf(h->reason, sizeof(h->reason), "%s", why);
                 snprintf(line, sizeof(line), "process %d has ended: %s; starting again", (int)h->worker_pid, why);
-                k->failures = served ? 0 : k->failures + 1;
+                k->failures = fine ? 0 : k->failures + 1;
                 keeper_record(k, k->failures > FAILURES_FREE + 3 ? NULL : line);
         }
         k->start_at = k->now + (asked ? 0 : pause_for(k));
@@ -215,7 +218,7 @@ static void serving(struct keeper *k)
         struct handover *h = k->h;
         bool upgraded = k->upgrading;
 
-        k->failures = 0;
+        k->serving_since = k->now;
         k->down_since = 0;
         k->is_up = true;
         h->degraded = false;

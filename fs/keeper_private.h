@@ -12,11 +12,12 @@ enum {
         KEEPER_IDLE = 2000,
         KEEPER_STEP_MAX = 3000,    /* what a pause counts for at most */
         CELL_LIMIT = 16000,        /* a request without an answer: its storage stalls */
-        SYNC_LIMIT = 100000,       /* fsync on a slow disk */
+        SYNC_LIMIT = 25000,        /* fsync, on a disk that shows no progress */
         STALL_MEMORY = 30000,      /* for so long after one that stalled … */
         STALL_LIMIT = 1000,        /* … requests get less time: one read(2) of a program may be several, one after the other */
         UNREAD_HAND_ON = 1000,     /* requests wait, and nobody reads */
         UNREAD_LIMIT = 16000,
+        STOPPED_LIMIT = 3000,      /* a worker that somebody has stopped */
         REFUSE_AFTER = 8000,       /* without a worker that serves, requests end with EIO */
         REFUSE_FAILED = 2000,      /* the same, where it said why it cannot */
         LOAD_LIMIT = 60000,
@@ -24,12 +25,13 @@ enum {
         PAUSE_FIRST = 100,
         PAUSE_MAX = 10000,
         FAILURES_FREE = 3,         /* starts without success, one after the other, before there are pauses */
+        SERVED_LONG = 60000,       /* a worker that crashed after that was no failure to start */
 };
 
 struct keeper_watch {
         uint64_t unique;  /* of the request in the cell */
-        int64_t from;
-        uint64_t bytes;   /* that its thread has moved when that was looked at last */
+        int64_t from;     /* of the wait: it begins again whenever its thread has moved */
+        uint64_t moved;   /* what that was at the last look */
         int64_t read;     /* the cell's `since` */
         bool refused;
 };
@@ -44,7 +46,8 @@ struct keeper {
         int64_t start_at;     /* of the next worker, while there is none */
         int64_t kill_at;      /* the worker is to be gone by then; 0: no */
         int64_t loading_since;
-        unsigned failures;    /* starts, one after the other, that did not come to serving */
+        unsigned failures;    /* starts, one after the other, that did not come to serving, or ended soon by a fault */
+        int64_t serving_since;
         int status;           /* of the worker that ended, where we are its parent */
         bool reaped;
         bool is_mounted;      /* there is a connection */
@@ -58,6 +61,7 @@ struct keeper {
         char killed[128];     /* why we have killed the worker; "" when we have not */
         struct keeper_watch watch[HANDOVER_CELLS];
         int64_t unread_since;
+        int64_t stopped_since;
         int64_t stalled_until;
 };
 

@@ -31,62 +31,70 @@ static bool reply_error(uint64_t unique, int error)
         return write(HANDOVER_FD_FUSE, &out, sizeof(out)) == sizeof(out);
 }
 
-/* As pairs "rchar: 1\nwchar: 2\n…": the bytes that a thread has moved. */
-static uint64_t moved_bytes(pid_t pid, pid_t tid)
+/* The number that follows WORD in a file of the thread's in /proc; 0: none. */
+static uint64_t number_in(const struct keeper *k, pid_t tid, const char *file, const char *word)
 {
-        char path[64], text[256], *p;
-        uint64_t sum = 0;
+        char path[64], text[4096];
+        const char *p;
         ssize_t n;
         int fd;
 
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/io", (int)pid, (int)tid);
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)k->h->worker_pid, (int)tid, file);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return 0;
         n = read(fd, text, sizeof(text) - 1);
         close(fd);
         text[n > 0 ? n : 0] = '\0';
-        p = strstr(text, "rchar: ");
-        if (p)
-                sum += strtoull(p + 7, NULL, 10);
-        p = strstr(text, "wchar: ");
-        if (p)
-                sum += strtoull(p + 7, NULL, 10);
-        return sum;
+        p = strstr(text, word);
+        return p ? strtoull(p + strlen(word), NULL, 10) : 0;
+}
+
+static bool is_sync(const struct fuse_in_header *h)
+{
+        return h->opcode == FUSE_FSYNC || h->opcode == FUSE_FSYNCDIR;
+}
+
+/* What grows as long as a thread comes on: the bytes that it has moved (a large file that is being copied is no stall);
+ * while the disk takes bytes in, how often it woke up for some. */
+static uint64_t moved(const struct keeper *k, const struct server_cell *c, const struct fuse_in_header *h)
+{
+        const pid_t tid = atomic_load(&c->tid);
+        uint64_t sum = number_in(k, tid, "io", "rchar: ") + number_in(k, tid, "io", "wchar: ");
+
+        return is_sync(h) ? sum + number_in(k, tid, "status", "\nvoluntary_ctxt_switches:") : sum;
 }
 
 static int64_t limit_of(const struct keeper *k, const struct fuse_in_header *h)
 {
-        if (h->opcode == FUSE_FSYNC || h->opcode == FUSE_FSYNCDIR)
+        if (is_sync(h))
                 return SYNC_LIMIT;
         return k->now < k->stalled_until ? STALL_LIMIT : CELL_LIMIT;
 }
 
-static bool watch_cell(struct keeper *k, unsigned i)
+/* *PROGRESS: somebody has moved. */
+static bool watch_cell(struct keeper *k, unsigned i, bool *progress)
 {
         struct server_cell *c = handover_cell(k->h, i);
         struct keeper_watch *w = &k->watch[i];
         bool busy = atomic_load(&c->state) == CELL_BUSY;
-        uint64_t unique = header(c)->unique;
-        uint64_t bytes;
+        uint64_t unique = header(c)->unique, now;
 
         if (!busy || w->unique != unique) {
                 *w = (struct keeper_watch){ .unique = busy ? unique : 0, .from = k->now, .read = w->read };
                 return false;
         }
-        if (w->refused || k->now - w->from < limit_of(k, header(c)))
+        if (w->refused)
                 return false;
-        /* A large file that is being copied is no stall. */
-        bytes = moved_bytes(k->h->worker_pid, atomic_load(&c->tid));
-        if (bytes != w->bytes && w->bytes != 0) {
-                w->from = k->now;
-                w->bytes = bytes;
-                return false;
-        }
-        if (w->bytes == 0 && bytes != 0) {
-                w->bytes = bytes;
+        now = moved(k, c, header(c));
+        if (now != w->moved) {
+                *progress = *progress || w->moved != 0;
+                w->from = w->moved ? k->now : w->from;
+                w->moved = now;
                 return false;
         }
+        if (k->now - w->from < limit_of(k, header(c)))
+                return false;
         w->refused = true;
         return reply_error(unique, -EIO);
 }
@@ -188,25 +196,62 @@ static void replace_stuck(struct keeper *k)
                 keeper_refuse_next(k);
 }
 
-void keeper_watch(struct keeper *k)
+/* By SIGSTOP: the storage has no part in it, and the next one answers what waits. */
+static bool is_stopped(const struct keeper *k)
 {
-        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
+        char path[32], text[512];
+        const char *end;
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)k->h->worker_pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        end = strrchr(text, ')');
+        return end && strncmp(end, ") T", 3) == 0;
+}
+
+static void watch_stopped(struct keeper *k)
+{
+        if (!is_stopped(k))
+                k->stopped_since = 0;
+        else if (!k->stopped_since)
+                k->stopped_since = k->now;
+        else if (k->now - k->stopped_since >= STOPPED_LIMIT)
+                keeper_kill(k, "it was stopped");
+}
+
+static void watch_cells(struct keeper *k, bool *progress)
+{
         unsigned refused = 0;
         char line[128];
 
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
+                refused += watch_cell(k, i, progress);
+        if (refused == 0)
+                return;
+        if (k->now >= k->stalled_until) {
+                snprintf(line, sizeof(line), "no answer to %u requests for %d s: they end with an error; the storage stalls", refused, CELL_LIMIT / 1000);
+                keeper_record(k, line);
+        }
+        k->stalled_until = k->now + STALL_MEMORY;
+}
+
+void keeper_watch(struct keeper *k)
+{
+        struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
+        bool progress = false;
+
         if (k->h->worker_state != WORKER_SERVING)
                 return;
-        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
-                refused += watch_cell(k, i);
-        if (refused) {
-                if (k->now >= k->stalled_until) {
-                        snprintf(line, sizeof(line), "no answer to %u requests for %d s: they end with an error; the storage stalls", refused,
-                                 CELL_LIMIT / 1000);
-                        keeper_record(k, line);
-                }
-                k->stalled_until = k->now + STALL_MEMORY;
-        }
-        if (has_read(k) || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
+        watch_stopped(k);
+        watch_cells(k, &progress);
+        /* While some are copied, the others wait. */
+        if (has_read(k) || progress || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
                 k->unread_since = 0;
                 return;
         }

@@ -1,5 +1,5 @@
 #include "fs/server_work.h"
-#include "fs/handover.h"
+#include "fs/cells.h"
 #include "fs/server_private.h"
 
 #include <linux/fuse.h>
@@ -173,6 +173,7 @@ static int read_request(struct server *s, struct server_cell *c)
                 }
                 c->size = (uint32_t)n;
                 atomic_store(&c->since, now_ns());
+                atomic_store(&c->begun, atomic_load(&c->since));
                 atomic_store(&c->state, CELL_BUSY);
                 return 1;
         }
@@ -241,9 +242,7 @@ static void process(struct server *s, struct server_cell *c)
                 memcpy(s->handover->init, h, s->handover->init_size);
         }
         answer(s, h, c->size);
-        h->len = 0;
-        atomic_store(&c->replays, 0);
-        atomic_store(&c->state, CELL_IDLE);
+        cell_drop(c);
 }
 
 /* Is the turn kept until this one is answered? */
@@ -295,51 +294,6 @@ void server_hand_on(struct server *s)
 
 /* What the process before this one left ------------------------------------------------------------------------ */
 
-/* The answer to an interruption of a request says nothing (error 0): but the kernel must find the request first. */
-bool server_is_pending(int fuse_fd, uint64_t unique)
-{
-        struct fuse_out_header h = { .len = sizeof(h), .unique = unique | 1 };
-
-        return write(fuse_fd, &h, sizeof(h)) == sizeof(h);
-}
-
-static void drop(struct server_cell *c)
-{
-        ((struct fuse_in_header *)(void *)c->bytes)->len = 0;
-        atomic_store(&c->replays, 0);
-        atomic_store(&c->state, CELL_IDLE);
-}
-
-static void refuse(int fuse_fd, uint64_t unique)
-{
-        struct fuse_out_header h = { .len = sizeof(h), .error = -EIO, .unique = unique };
-
-        if (write(fuse_fd, &h, sizeof(h)) < 0)
-                return;
-}
-
-/* A request that was answered is not done again: somebody may have undone it meanwhile.  Nobody waits for a FORGET;
- * who takes over asks the kernel about all removed nodes. */
-void server_sort_cells(struct server *s)
-{
-        int fuse_fd = fuse_session_fd(s->se);
-
-        for (unsigned i = 0; i < HANDOVER_CELLS; i++) {
-                struct server_cell *c = handover_cell(s->handover, i);
-                const struct fuse_in_header *h = (const void *)c->bytes;
-
-                if (h->len == 0)
-                        continue;
-                if (h->len < sizeof(*h) || h->len > sizeof(c->bytes) || h->unique == 0 || !server_is_pending(fuse_fd, h->unique)) {
-                        drop(c);
-                } else if (atomic_fetch_add(&c->replays, 1) >= REPLAYS_MAX) {
-                        log_line(&s->log, "a request (opcode %u) with which this mount has crashed %u times is refused", h->opcode, REPLAYS_MAX);
-                        refuse(fuse_fd, h->unique);
-                        drop(c);
-                }
-        }
-}
-
 /* A request may have been read whole when its process died before it could say how long it is: its own header does. */
 static void replay(struct server *s, struct server_thread *t, unsigned index)
 {
@@ -379,7 +333,7 @@ static void replay_parked(struct server *s, bool again)
                 if (size < sizeof(*h))
                         continue;
                 s->parked_again = i;
-                if (again || !server_is_pending(fuse_session_fd(s->se), h->unique))
+                if (again || !cell_is_pending(fuse_session_fd(s->se), h->unique))
                         atomic_store(&p->size, 0);
                 else
                         answer(s, h, size);

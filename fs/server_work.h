@@ -26,7 +26,6 @@ enum {
         CROWDED_US = 30,  /* a processor that was given away and came back as late as this is wanted by others */
         SLOW_US = 1000,
         AWHILE = 64,      /* requests until it is tried again */
-        REPLAYS_MAX = 3,  /* a request with which three processes have died is answered with EIO */
         REPLAY_WAIT_MS = 1000,
 };
 
@@ -42,20 +41,18 @@ struct server_cell {
         _Atomic int64_t since;  /* CLOCK_MONOTONIC, ns: when it was read */
         _Atomic uint32_t replays; /* how often a new process has begun with it */
         _Atomic int32_t tid;    /* of the thread that is at it */
-        char pad[CELL_HEADER - 24];
+        _Atomic int64_t begun;  /* as `since`, by the first process that had it; 0: not known */
+        _Atomic uint32_t faults; /* threads that have crashed at it: cells.h */
+        char pad[CELL_HEADER - 36];
         char bytes[CELL_BYTES]; /* struct fuse_in_header first */
 };
 
 _Static_assert(sizeof(struct server_cell) == CELL_HEADER + CELL_BYTES, "cells lie side by side on pages");
 
-/* Does the kernel still wait for the answer to that request? */
-bool server_is_pending(int fuse_fd, uint64_t unique);
 /* Bit 63 of a request's number: the kernel gives it a second time. */
 #define SERVER_RESENT (UINT64_C(1) << 63)
-/* In a process that takes over, before the workers are started: lets go of what has been answered.  After that: waits
- * until the workers have answered the rest, has the kernel repeat what is in no cell, and lets them read.  Without a
- * takeover the second alone. */
-void server_sort_cells(struct server *s);
+/* In a process that takes over, after cells_sort and the start of the workers: waits until they have answered what is
+ * left, has the kernel repeat what is in no cell, and lets them read.  Otherwise: lets them read. */
 void server_open_turn(struct server *s);
 /* Whoever has the turn has been at one request for a second: another worker gets it. */
 void server_hand_on(struct server *s);

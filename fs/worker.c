@@ -1,6 +1,6 @@
 #include "fs/worker.h"
 
-#include "fs/handover.h"
+#include "fs/cells.h"
 #include "fs/mount_load.h"
 #include "fs/mount_place.h"
 #include "fs/mount_session.h"
@@ -248,7 +248,7 @@ static int take_over(struct worker *w, struct errtext *err)
         r = server_replay_init(s);
         if (r < 0)
                 return errtext_set(err, r, "this program would serve the mount otherwise than the kernel was told: unmount and mount again");
-        server_sort_cells(s);
+        cells_sort(w->handover, HANDOVER_FD_FUSE, &s->log);
         r = start_threads(s, err);
         for (size_t i = 0; i < w->removed_count && r == 0; i++)
                 forget_note(s, w->removed[i]);
@@ -306,6 +306,7 @@ void worker_main(void)
         block_signals();
         if (handover_open(&w.handover) < 0)
                 _exit(WORKER_UNKNOWN_LAYOUT);
+        cells_watch_faults();
         s->handover = w.handover;
         s->site = w.handover->site;
         s->took_over = w.handover->init_size != 0;
