@@ -26,14 +26,14 @@ def kill(pids, venv):
         time.sleep(0.002)
     with contextlib.suppress(OSError):
         os.statvfs(venv.site)  # never answered from a cache
-    with open(venv.state / "lock", "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def kill_mount(venv):
-    """All processes that serve this mount."""
+    """All processes that serve this mount; its lock is free afterwards."""
     wanted = str(venv.site)
     pids = [pid for pid, command in guard.processes(venv.account.mark)
             if "fusepkg-mount" in command.split()[0] and wanted in command]
     kill(pids, venv)
+    with open(venv.state / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
     return pids

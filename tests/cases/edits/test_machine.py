@@ -333,11 +333,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def kill(self):
-        pid = self.venv.fusepkg("status", "--json").json()[0]["worker_pid"]
-        kills.kill([pid], self.venv)
-        self.close_all()
-        self.venv.fusepkg("mount", "-q")
-        os.statvfs(self.venv.site)  # what a dead mount cannot answer from the kernel's caches
+        """The worker, and what is open stays open; or all processes of the mount."""
+        if self.step % 2:
+            pid = self.venv.fusepkg("status", "--json").json()[0]["worker_pid"]
+            kills.kill([pid], self.venv)
+        else:
+            kills.kill_mount(self.venv)
+            self.close_all()
+            self.venv.fusepkg("mount", "-q")
+            os.statvfs(self.venv.site)  # what a dead mount cannot answer from the kernel's caches
         self.twin.check("after a kill")
 
     @rule(number=any_path)
