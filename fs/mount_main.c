@@ -15,13 +15,16 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <time.h>
 
 enum {
         FUSE_MAGIC = 0x65735546,
         ASIDE = 32, /* descriptors from here on are on their way to the numbers of handover.h */
+        FILES_MIN = 64, /* open files that a mount needs */
 };
 
 struct arguments {
@@ -95,6 +98,26 @@ static int put_aside(int *fd)
                 return -errno;
         close(*fd);
         *fd = to;
+        return 0;
+}
+
+/* A mount outlives the job that started it, and is not bound by what was meant for that.  What root alone may lift stays:
+ * the sizes of files, of which a signal would end the worker at a write of somebody else. */
+static int leave_limits(struct errtext *err)
+{
+        static const int limits[] = { RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC };
+        struct rlimit l;
+
+        signal(SIGCHLD, SIG_DFL); /* ignored, it would let nobody wait for fusermount3 */
+        signal(SIGXFSZ, SIG_IGN); /* EFBIG to whom it concerns */
+        for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+                if (getrlimit(limits[i], &l) == 0 && l.rlim_cur != l.rlim_max) {
+                        l.rlim_cur = l.rlim_max;
+                        setrlimit(limits[i], &l);
+                }
+        if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < FILES_MIN)
+                return errtext_set(err, -EMFILE, "only %llu files may be open (ulimit -n), and a mount needs %d",
+                                   (unsigned long long)l.rlim_cur, FILES_MIN);
         return 0;
 }
 
@@ -273,7 +296,9 @@ int main(int argc, char **argv)
         find_program(argv[0], program, sizeof(program));
         a.program = program;
 
-        r = leave_starter(&a);
+        r = leave_limits(&err);
+        if (r == 0)
+                r = leave_starter(&a);
         if (r == 0)
                 r = open_folders(&a, &site_fd, &s.state_fd, &err);
         if (r == 0)

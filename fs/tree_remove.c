@@ -39,7 +39,7 @@ static int remove_name(struct tree *t, uint64_t dir, const char *name, bool dire
         if (r < 0)
                 return r;
         if (is_fixed(id))
-                return -EPERM;
+                return -EBUSY;
         if (S_ISDIR(type) != directory)
                 return directory ? -ENOTDIR : -EISDIR;
         if (directory)

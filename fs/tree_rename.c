@@ -22,7 +22,7 @@ static int look(struct tree *t, struct end *e, bool must)
                 return 0;
         }
         if (r == 0 && (e->id == NODE_MARKER || e->id == NODE_DATA))
-                return -EPERM;
+                return -EBUSY;
         return r;
 }
 

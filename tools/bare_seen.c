@@ -11,15 +11,16 @@
 enum {
         FILE_MAX = 16 << 20, /* bytes */
         TOLD_MAX = 10,       /* names in one warning */
+        INSTALLER_MAX = 4096,
 };
 
 #define SEEN_FILE "bare-seen"
 #define NEW_FILE "bare-new"
 
-/* What fusepkg itself has there, and what Python may leave when it could not mount. */
+/* What fusepkg itself has there, or in a copy of what was mounted, and what Python may leave when it could not mount. */
 static bool is_ignored(const char *name)
 {
-        return strcmp(name, BASE_START_FILE) == 0 || strcmp(name, BASE_START_FILE_NEW) == 0 || strcmp(name, "__pycache__") == 0 ||
+        return strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0 || strcmp(name, BASE_START_FILE) == 0 || strcmp(name, BASE_START_FILE_NEW) == 0 || strcmp(name, "__pycache__") == 0 ||
                strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
@@ -78,13 +79,26 @@ static bool is_same(const struct outside_paths *a, const struct outside_paths *b
         return a->count == b->count;
 }
 
+/* Of what was copied while it was mounted the bare folder has all files: nobody has installed them. */
+static bool is_copy_of_ours(const struct target *t, const char *name)
+{
+        static const char end[] = ".dist-info";
+        cleanup_buf struct buf path = { 0 }, text = { 0 };
+        size_t len = strlen(name);
+
+        return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0 &&
+               buf_printf(&path, "%s/%s/INSTALLER", t->site_rel, name) == 0 &&
+               file_read_at(t->venv_fd, path.data, INSTALLER_MAX, &text) == 0 && text.data &&
+               strcspn(text.data, "\r\n") == strlen("fusepkg") && strncmp(text.data, "fusepkg", strlen("fusepkg")) == 0;
+}
+
 /* Adds to FRESH what is in NOW and was not SEEN. */
-static int compare(const struct outside_paths *now, const struct outside_paths *seen, struct outside_paths *fresh)
+static int compare(const struct target *t, const struct outside_paths *now, const struct outside_paths *seen, struct outside_paths *fresh)
 {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < now->count; i++)
-                if (!outside_paths_have(seen, now->paths[i]))
+                if (!outside_paths_have(seen, now->paths[i]) && !is_copy_of_ours(t, now->paths[i]))
                         r = outside_paths_add(fresh, now->paths[i]);
         return r;
 }
@@ -100,7 +114,7 @@ static int look(const struct target *t, struct outside_paths *now, struct outsid
         r = load(t, NEW_FILE, fresh);
         if (r < 0 && r != -ENOENT)
                 return r;
-        return known == 0 ? compare(now, seen, fresh) : known == -ENOENT ? 0 : known;
+        return known == 0 ? compare(t, now, seen, fresh) : known == -ENOENT ? 0 : known;
 }
 
 int bare_seen_update(const struct target *t)

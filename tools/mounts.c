@@ -214,7 +214,12 @@ int mount_reload_within(const struct target *t, unsigned seconds, struct errtext
         int status;
 
         if (child == 0) {
+                sigset_t alarms;
+
+                sigemptyset(&alarms);
+                sigaddset(&alarms, SIGALRM);
                 signal(SIGALRM, SIG_DFL);
+                sigprocmask(SIG_UNBLOCK, &alarms, NULL);
                 alarm(seconds);
                 _exit(-reload(t->site) & 0xff);
         }

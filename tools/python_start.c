@@ -10,15 +10,18 @@ enum { FILE_MAX = 64 << 10 }; /* bytes */
 
 /* For CPython 3.8 and later.  PROGRAM, SITE, sitedir and known are set before it; the names of `site`'s own function
  * that runs a .pth are `sitedir` and `known_paths`, and where there are none (3.15 runs it later) sys.prefix is the
- * venv.
+ * venv.  A copy of what was mounted has the marker, but is no file system of its own.
  *
  * posix_spawn, because importing subprocess would cost more than the mount.  What fusepkg says is read to its end: it
  * ends when fusepkg does, as the mount's process keeps no descriptor. */
 static const char script[] =
-        "import os, sys\n"
+        "import errno, os, sys\n"
         "def say(text):\n"
         "    if sys.stderr is not None:\n"
         "        print('fusepkg: ' + text, file=sys.stderr)\n"
+        "def mounted():\n"
+        "    return (os.path.lexists(os.path.join(sitedir, '.fusepkg')) and\n"
+        "            os.stat(sitedir).st_dev != os.stat(os.path.dirname(sitedir)).st_dev)\n"
         "def run(venv):\n"
         "    out, end = os.pipe()\n"
         "    null = os.devnull\n"
@@ -28,7 +31,10 @@ static const char script[] =
         "            (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0)])\n"
         "    except OSError as e:\n"
         "        os.close(out)\n"
-        "        return '%s: %s; install fusepkg again, or delete %s' % (PROGRAM, e.strerror, os.path.join(sitedir, 'fusepkg.pth'))\n"
+        "        text = '%s: %s' % (PROGRAM, e.strerror)\n"
+        "        if e.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):\n"
+        "            return text\n"
+        "        return '%s; install fusepkg again, or delete %s' % (text, os.path.join(sitedir, 'fusepkg.pth'))\n"
         "    finally:\n"
         "        os.close(end)\n"
         "    with open(out, 'rb') as f:\n"
@@ -37,20 +43,23 @@ static const char script[] =
         "        status = os.waitpid(child, 0)[1]\n"
         "    except ChildProcessError:\n"
         "        status = 0\n"
-        "    if not status and os.path.lexists(os.path.join(sitedir, '.fusepkg')):\n"
+        "    if not status and mounted():\n"
         "        return None\n"
         "    lines = [l[7:] for l in text.splitlines() if l.startswith('error: ')] or ['%s failed' % PROGRAM]\n"
         "    return \"%s; `fusepkg mount --venv '%s'` says more\" % (lines[0], venv)\n"
         "def start():\n"
         "    real = os.path.realpath(sitedir)\n"
         "    venv = real[:-len(SITE) - 1] if real.endswith(os.sep + SITE) else sys.prefix\n"
-        "    if not os.path.lexists(os.path.join(sitedir, '.fusepkg')):\n"
+        "    if not mounted():\n"
         "        if sitedir in sys.__dict__.setdefault('_fusepkg_start', set()):\n"
         "            return\n"
         "        sys._fusepkg_start.add(sitedir)\n"
         "        if os.stat(venv).st_uid != os.geteuid():\n"
         "            return say(\"the packages of '%s' are not mounted, and only its owner can do that: \"\n"
         "                       \"`fusepkg mount --venv '%s'`\" % (venv, venv))\n"
+        "        if not os.path.lexists(os.path.join(venv, '.fusepkg', 'environment')):\n"
+        "            return say(\"'%s' has been deleted, and with it the packages: `fusepkg add` them again, or delete '%s'\" %\n"
+        "                       (os.path.join(venv, '.fusepkg'), os.path.join(sitedir, 'fusepkg.pth')))\n"
         "        error = run(venv)\n"
         "        if error:\n"
         "            return say(\"the packages of '%s' are missing: %s\" % (venv, error))\n"

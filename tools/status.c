@@ -253,22 +253,39 @@ static int tell_target(struct report *report, const struct target *t, struct err
 struct leases {
         struct report *report;
         const struct store *store;
+        struct outside_paths told;  /* venvs that were told */
+        struct outside_paths found; /* environments that are there, wherever they are now */
         struct errtext *err;
 };
 
-static int tell_lease(const struct index_lease *lease, void *user)
+static int no_memory(struct leases *l)
+{
+        return errtext_set(l->err, -ENOMEM, "cannot make the result: out of memory");
+}
+
+/* Another venv that was made at the place of a removed one is not the one that the lease is about. */
+static int tell_found(const struct index_lease *lease, void *user)
 {
         cleanup_target struct target t = TARGET_INIT;
         struct leases *l = user;
         struct errtext why;
 
-        /* Another venv that was made at the place of a removed one is not the one that the lease is about. */
-        if (target_open_path(lease->venv, &t, &why) == 0 && t.environment &&
-            strcmp(t.environment->id, lease->environment) == 0)
-                return tell_target(l->report, &t, l->err);
+        if (target_open_path(lease->venv, &t, &why) < 0 || !t.environment || strcmp(t.environment->id, lease->environment) != 0)
+                return 0;
+        if (outside_paths_add(&l->told, lease->venv) < 0 || outside_paths_add(&l->found, lease->environment) < 0)
+                return no_memory(l);
+        return tell_target(l->report, &t, l->err);
+}
+
+/* Each place once: a venv that was made anew there, or moved away, left a lease behind until `store gc`. */
+static int tell_missing(const struct index_lease *lease, void *user)
+{
+        struct leases *l = user;
         const struct status gone = { .venv = lease->venv, .state = "missing", .store = l->store->path, .totals = true };
 
-        return tell(l->report, &gone) < 0 ? errtext_set(l->err, -ENOMEM, "cannot make the result: out of memory") : 0;
+        if (outside_paths_have(&l->told, lease->venv) || outside_paths_have(&l->found, lease->environment))
+                return 0;
+        return outside_paths_add(&l->told, lease->venv) < 0 || tell(l->report, &gone) < 0 ? no_memory(l) : 0;
 }
 
 static int tell_all(struct report *report, struct errtext *err)
@@ -284,10 +301,14 @@ static int tell_all(struct report *report, struct errtext *err)
                 r = index_open(store, &x, err);
         l.store = store;
         if (r == 0)
-                r = index_each_lease(x, tell_lease, &l);
+                r = index_each_lease(x, tell_found, &l);
+        if (r == 0)
+                r = index_each_lease(x, tell_missing, &l);
         if (r < 0 && !err->text[0])
                 errtext_set(err, r, "cannot read the store's list of environments: %s",
                             errno_name(r, (char[128]){ 0 }));
+        outside_paths_release(&l.told);
+        outside_paths_release(&l.found);
         index_close(x);
         store_close(store);
         return r;

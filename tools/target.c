@@ -184,8 +184,12 @@ static int find_site(struct target *t, struct errtext *err)
         const struct dirent *d;
 
         if (!lib) {
+                int r = -errno;
+
                 if (lib_fd >= 0)
                         close(lib_fd);
+                if (r != -ENOENT && r != -ENOTDIR)
+                        return errtext_set(err, r, "cannot open '%s/lib': %s", t->venv, errno_name(r, (char[128]){ 0 }));
                 return errtext_set(err, -EINVAL, "'%s' is not a virtual environment: it has no folder lib", t->venv);
         }
         while ((d = readdir(lib))) {
@@ -223,6 +227,8 @@ static int open_venv(const char *path, struct target *t, struct errtext *err)
                                    strerror(errno));
         t->owner = st.st_uid;
         t->group = st.st_gid;
+        if (faccessat(t->venv_fd, "pyvenv.cfg", F_OK, 0) < 0 && errno != ENOENT)
+                return errtext_set(err, -errno, "cannot examine '%s/pyvenv.cfg': %s", t->venv, strerror(errno));
         if (faccessat(t->venv_fd, "pyvenv.cfg", F_OK, 0) < 0)
                 return errtext_set(err, -EINVAL, "'%s' is not a virtual environment: it has no pyvenv.cfg", t->venv);
         return find_site(t, err);
@@ -366,7 +372,7 @@ static int lock(struct target *t, bool wait, struct errtext *err)
         r = take_lock(t, fd, wait, err);
         if (r < 0)
                 return r;
-        if (mkdirat(t->venv_fd, ENVIRONMENT_DIR, 0777) < 0 && errno != EEXIST &&
+        if (mkdirat(t->venv_fd, ENVIRONMENT_DIR, 0755) < 0 && errno != EEXIST &&
             (errno != EROFS || t->state_fd < 0))
                 return errtext_set(err, -errno, "cannot make '%s/" ENVIRONMENT_DIR "': %s", t->venv, strerror(errno));
         t->lock_fd = steal_fd(&fd);
