@@ -31,14 +31,36 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         return 0;
 }
 
+/* The store learns where the venv is now, or gc would forget what it uses. */
+static int tell_store(struct target *t, struct errtext *err)
+{
+        cleanup_change struct change c = CHANGE_INIT;
+        cleanup_free char *old = NULL;
+        enum identity which;
+        int r = identity_tell(t, &which, &old);
+
+        if (r < 0 || which != IDENTITY_MOVED)
+                return 0; /* an error shows in identity_settle */
+        c.t = *t;
+        r = change_open_store(&c, err);
+        if (r == 0)
+                r = change_lock(&c, err);
+        *t = c.t;
+        c.t = (struct target)TARGET_INIT;
+        c.unsettled = false; /* the caller goes on */
+        return r;
+}
+
 /* What a killed command left undone outside of site-packages is done; scripts of bare distributions that the mount
  * hides go. */
 static int complete(struct target *t, struct errtext *err)
 {
         struct image_pool *pool = NULL;
         struct store *store = NULL;
-        int r = target_store(t, STORE_READ, &store, err);
+        int r = tell_store(t, err);
 
+        if (r == 0)
+                r = target_store(t, STORE_READ, &store, err);
         if (r == 0 && image_pool_new(store, &pool) < 0)
                 r = errtext_set(err, -ENOMEM, "out of memory");
         if (r == 0)

@@ -60,6 +60,8 @@ def test_its_python_mounts_where_it_is_now(venv):
     moved = move(venv)
     assert moved.run_python("import demo; print(demo.x)").out == "1\n"
     assert moved.is_mounted
+    # The store knows: gc leaves its packages.
+    assert [(e["venv"], e["state"]) for e in moved.account.fusepkg("status", "--json").json()] == [(str(moved.path), "mounted")]
     moved.close()
 
 
@@ -92,6 +94,44 @@ def test_of_a_moved_and_a_copied_one_the_moved_one_is_it(venv):
     works(moved)
     assert "copy of" not in moved.fusepkg("umount").err
     other.account.run(["rm", "-rf", other.path])
+
+
+def test_a_copy_of_what_was_mounted_comes_back_as_well(venv, make_wheel):
+    """Its bare folder has all files, the marker of a mount among them."""
+    venv.fusepkg("mount")
+    other = copy(venv)
+    venv.fusepkg("umount")
+    assert (other.site / ".fusepkg").exists() and not other.is_mounted
+    assert other.run_python("import demo; print(demo.x)").out == "1\n"
+    assert ".fusepkg" not in other.fusepkg("status", "--json").json()[0]["appeared"]
+    assert " - demo" not in other.fusepkg("mount", "--adopt-copy").err
+    works(other)
+    other.fusepkg("add", make_wheel("more"))
+    assert {p["name"] for p in other.fusepkg("list", "--json").json()} == {"demo", "more"}
+    other.fusepkg("umount")
+    result = other.run_python("import more, demo; print(demo.x)")
+    assert (result.out, result.err) == ("1\n", "") and other.is_mounted
+    other.close()
+
+
+def test_a_place_is_listed_once(account, venv, make_wheel, new_venv):
+    """Leases of what was deleted, moved, or made anew stay until `store gc`."""
+    for _ in range(2):
+        account.run(["rm", "-rf", venv.state])
+        venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+
+    def look():
+        listed = account.fusepkg("status", "--json").json()
+        assert len(listed) == len({e["venv"] for e in listed})
+        return {e["venv"]: e["state"] for e in listed}
+
+    assert look() == {str(venv.path): "unmounted"}
+    moved = move(venv)
+    moved.run_python("import demo")
+    assert look() == {str(moved.path): "mounted", str(venv.path): "missing"}
+    moved.close()
+    account.run(["rm", "-rf", moved.path])
+    assert look() == {str(venv.path): "missing", str(moved.path): "missing"}
 
 
 def test_adopting_what_is_no_copy_changes_nothing(venv):

@@ -138,6 +138,68 @@ def test_only_the_owner_mounts(user, root, new_venv, make_wheel):
     assert not venv.is_mounted
 
 
+def test_a_deleted_state_is_one_line(account, venv):
+    account.run(["rm", "-r", venv.state])
+    said = broken(venv)
+    assert str(venv.state) in said and str(venv.site / PTH) in said
+
+
+def test_no_process_to_be_had_does_not_send_for_an_installer(user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    venv.fusepkg("umount")
+    result = user.with_prefix("prlimit", "--nproc=1").run([venv.python, "-c", "print('on')"])
+    assert result.out == "on\n" and "temporarily unavailable" in result.err and "install fusepkg" not in result.err
+    assert result.err.count("\n") == 1
+
+
+# Starts argv[1:] with all that can be ignored and blocked.
+DEAF = """
+import os, signal, sys
+for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_starter_that_ignores_its_children(account, venv, make_wheel):
+    deaf = ["/usr/bin/python3", "-c", DEAF]
+    quiet(account.run([*deaf, venv.python, "-c", "import demo"]))
+    fusepkg = account.installed / "bin/fusepkg"
+    account.run([*deaf, fusepkg, "add", "--venv", venv, make_wheel("other")])
+    account.run([*deaf, fusepkg, "umount", "--venv", venv])
+    account.run([*deaf, fusepkg, "mount", "--venv", venv])
+    quiet(venv.run_python("import demo, other"))
+    account.run([*deaf, fusepkg, "umount", "--force", "--venv", venv])
+    assert not venv.is_mounted
+
+
+def test_the_starter_s_limits_end_no_worker(account, venv):
+    """A file that grows over the limit is an error to its writer: no signal to who serves it."""
+    quiet(account.run(["sh", "-c", 'ulimit -f 4000; ulimit -S -n 16; exec "$1" -c "import demo"', "sh", venv.python]))
+    written = account.run(["/usr/bin/python3", "-c", "import sys; open(sys.argv[1], 'wb').write(bytes(4 << 20))", venv.site / "big"],
+                          status=1)
+    assert "File too large" in written.err
+    assert venv.fusepkg("status", "--json").json()[0]["restarts"] == 0
+
+
+def test_too_few_open_files_are_named(account, venv):
+    said = account.with_prefix("prlimit", "--nofile=32").fusepkg("mount", "--venv", venv, status=1).err
+    assert "open" in said and "32" in said and "ulimit -n" in said
+    quiet(venv.run_python("import demo"))
+
+
+def test_whatever_the_umask(account, new_venv, make_wheel):
+    for mask in ("777", "000"):
+        venv = new_venv(account)
+        account.run(["sh", "-c", f'umask {mask}; "$@"', "sh", account.installed / "bin/fusepkg", "add", "--venv", venv,
+                     make_wheel("demo")])
+        assert venv.state.stat().st_mode & 0o722 == 0o700
+        venv.fusepkg("umount")
+        quiet(account.run(["sh", "-c", f'umask {mask}; exec "$1" -c "import demo"', "sh", venv.python]))
+
+
 def test_strange_paths(account, new_venv, make_wheel):
     venv = new_venv(account, name="it's a \\ venv")
     venv.fusepkg("add", make_wheel("demo"))
