@@ -39,6 +39,7 @@ enum handover_fd {
         HANDOVER_FD_FUSE,     /* /dev/fuse; not there before the first worker has mounted */
         HANDOVER_FD_SOCKET,   /* between keeper and worker */
         HANDOVER_FD_PEER,     /* of a new keeper: a pidfd of the worker */
+        HANDOVER_FD_HOLD,     /* of store_hold_open(): what a worker holds of a store without leases stays held when it is killed */
         HANDOVER_FDS_END,
 };
 

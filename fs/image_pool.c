@@ -37,6 +37,7 @@ struct pool_block {
 
 struct image_pool {
         const struct store *store;
+        int hold_fd; /* immutable; -1 where leases tell who uses the store */
         pthread_mutex_t lock;
         struct pool_image *images; /* guarded by lock, as all below; a file that was made again has an entry of its own */
         size_t count;
@@ -46,18 +47,26 @@ struct image_pool {
         struct pool_block blocks[POOL_BLOCKS];
 };
 
-int image_pool_new(const struct store *s, struct image_pool **ret)
+int image_pool_new_holding(const struct store *s, int hold_fd, struct image_pool **ret)
 {
         struct image_pool *p = calloc(1, sizeof(*p));
 
         if (!p)
                 return -ENOMEM;
         p->store = s;
+        p->hold_fd = fcntl(hold_fd, F_DUPFD_CLOEXEC, 0);
         pthread_mutex_init(&p->lock, NULL);
         for (size_t i = 0; i < POOL_FDS; i++)
                 p->fds[i].fd = -1;
         *ret = p;
         return 0;
+}
+
+int image_pool_new(const struct store *s, struct image_pool **ret)
+{
+        cleanup_close int hold = store_is_read_only(s) ? store_hold_open(s) : -1;
+
+        return image_pool_new_holding(s, hold, ret);
 }
 
 void image_pool_free(struct image_pool *p)
@@ -72,6 +81,8 @@ void image_pool_free(struct image_pool *p)
         for (size_t i = 0; i < p->count; i++)
                 image_close(p->images[i].image);
         free(p->images);
+        if (p->hold_fd >= 0)
+                close(p->hold_fd);
         pthread_mutex_destroy(&p->lock);
         free(p);
 }
@@ -169,6 +180,9 @@ int image_pool_get(struct image_pool *p, const uint8_t id[SHA256_SIZE], const st
                 *ret = img;
                 return 0;
         }
+        /* A file system that has no locks is no reason not to read it. */
+        if (p->hold_fd >= 0)
+                (void)store_hold_image(p->hold_fd, id);
         r = load_image(p->store, id, &loaded, err);
         if (r < 0)
                 return r;

@@ -46,26 +46,55 @@ static int view_above_cuts(struct server *s, const struct environment *e, const 
         return r;
 }
 
-/* The store, and the bare folder. */
-static int open_sources(struct server *s, const struct environment *e, int site_fd, struct errtext *err)
+static int open_store(const struct environment *e, struct store **ret, struct errtext *err)
 {
         const char *moved = getenv("FUSEPKG_STORE");
-        int r = store_open(e->store_path, STORE_READ, &s->store, err), numbers;
+        int r = store_open(e->store_path, STORE_READ, ret, err);
 
         /* Its new place is only recorded with the next change. */
         if (r == -ENOENT && moved && *moved)
-                r = store_open(moved, STORE_READ, &s->store, err);
+                r = store_open(moved, STORE_READ, ret, err);
+        return r;
+}
+
+int mount_load_hold(int state_fd)
+{
+        struct environment *e = NULL;
+        struct store *store = NULL;
+        struct errtext ignored;
+        int hold = -1;
+
+        if (environment_load(state_fd, &e, &ignored) == 0 && open_store(e, &store, &ignored) == 0 && store_is_read_only(store))
+                hold = store_hold_open(store);
+        store_close(store);
+        environment_free(e);
+        return hold;
+}
+
+/* The store, and the bare folder. */
+static int open_sources(struct server *s, const struct environment *e, int site_fd, struct errtext *err)
+{
+        int r = open_store(e, &s->store, err), numbers;
+
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
                 r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
                                 s->store->id, e->store_id);
         if (r == 0)
-                r = image_pool_new(s->store, &s->pool);
+                r = s->handover && store_hold_is_of(s->store, HANDOVER_FD_HOLD)
+                            ? image_pool_new_holding(s->store, HANDOVER_FD_HOLD, &s->pool)
+                            : image_pool_new(s->store, &s->pool);
         if (r < 0) {
                 close(site_fd);
                 return r;
         }
         numbers = file_open_own(s->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND, 0644);
         return base_new(site_fd, numbers < 0 ? -1 : numbers, &s->base, err);
+}
+
+/* Until the images are held: see image_pool_new().  A worker that takes over finds them held. */
+static int keep_gc_away(const struct server *s)
+{
+        return store_is_read_only(s->store) ? store_use_ungated(s->store) : -1;
 }
 
 /* Rows of another generation are carried over before anything is dropped. */
@@ -93,6 +122,7 @@ int mount_load(struct server *s, int site_fd, struct errtext *err)
 {
         struct environment *e = NULL;
         struct view *v = NULL;
+        cleanup_close int use = -1;
         int r = environment_load(s->state_fd, &e, err);
 
         if (r == 0)
@@ -101,6 +131,8 @@ int mount_load(struct server *s, int site_fd, struct errtext *err)
                 r = open_sources(s, e, site_fd, err);
         else
                 close(site_fd);
+        if (r == 0)
+                use = keep_gc_away(s);
         if (r == 0)
                 r = view_above_cuts(s, e, NULL, &v, err);
         if (r == 0)

@@ -222,18 +222,20 @@ static int place(int *fd, int number)
 /* The numbers of handover.h are free: leave_starter has closed what was there. */
 static int place_all(int site_fd, int state_fd, int lock_fd, struct handover **ret)
 {
-        int program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-        int *const fds[] = { &site_fd, &state_fd, &lock_fd, &program };
-        const int numbers[] = { HANDOVER_FD_SITE, HANDOVER_FD_STATE, HANDOVER_FD_LOCK, HANDOVER_FD_PROGRAM };
+        int program = open("/proc/self/exe", O_PATH | O_CLOEXEC), hold = mount_load_hold(state_fd);
+        int *const fds[] = { &site_fd, &state_fd, &lock_fd, &program, &hold };
+        const int numbers[] = { HANDOVER_FD_SITE, HANDOVER_FD_STATE, HANDOVER_FD_LOCK, HANDOVER_FD_PROGRAM, HANDOVER_FD_HOLD };
         int r = program < 0 ? -errno : 0;
 
         for (size_t i = 0; i < ARRAY_LEN(fds) && r == 0; i++)
-                r = put_aside(fds[i]);
+                if (*fds[i] >= 0)
+                        r = put_aside(fds[i]);
         /* All numbers are taken from the start, so that nothing else gets one. */
         for (int number = HANDOVER_FD_MEMORY; number < HANDOVER_FDS_END && r == 0; number++)
                 r = dup3(program, number, O_CLOEXEC) < 0 ? -errno : 0;
         for (size_t i = 0; i < ARRAY_LEN(fds) && r == 0; i++)
-                r = place(fds[i], numbers[i]);
+                if (fds[i] != &hold || hold >= 0)
+                        r = place(fds[i], numbers[i]);
         return r < 0 ? r : handover_new(ret);
 }
 

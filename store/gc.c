@@ -315,6 +315,17 @@ void gc_trust(struct gc *g)
         }
 }
 
+int gc_hold(struct gc *g, const struct store *s)
+{
+        static const struct gc_reason held = { .why = GC_HELD };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < g->image_count; i++)
+                if (g->images[i].reason_count == 0 && g->images[i].there && store_is_held(s, g->images[i].id))
+                        r = gc_need(g, g->images[i].id, &held);
+        return r;
+}
+
 void gc_settle(struct gc *g)
 {
         for (size_t i = 0; i < g->image_count; i++) {

@@ -5,6 +5,7 @@
  *
  *     gc_new       takes stock: the images and objects that are there, and what the index says of them
  *     gc_need      for each image that somebody needs, as often as there are reasons
+ *     gc_hold      the same for what has no lease
  *     gc_settle    which objects are needed, and what each image alone keeps
  *     gc_sweep     removes; the index must have been opened with index_open_alone(), and before gc_new and the roots
  *
@@ -27,11 +28,12 @@ enum gc_why {
         GC_MOUNT,   /* the environment had it after its mount was made: files may still be open */
         GC_ABSENT,  /* the environment cannot be looked at; it had it when it was last seen */
         GC_DOUBT,   /* the list of environments was lost: nobody knows */
+        GC_HELD,    /* something that has no lease has it open (store_hold_image()) */
 };
 
 struct gc_reason {
         enum gc_why why;
-        size_t user;         /* the caller's number of the environment; not with GC_DOUBT */
+        size_t user;         /* the caller's number of the environment; not with GC_DOUBT and GC_HELD */
         uint64_t generation; /* GC_CURRENT, GC_HISTORY */
 };
 
@@ -69,6 +71,8 @@ void gc_free(struct gc *g); /* NULL is fine */
 int gc_need(struct gc *g, const uint8_t image[SHA256_SIZE], const struct gc_reason *reason);
 /* Doubt (index_trust()) is no reason. */
 void gc_trust(struct gc *g);
+/* What nobody else needs is needed by whoever holds it now. */
+int gc_hold(struct gc *g, const struct store *s);
 void gc_settle(struct gc *g);
 
 size_t gc_image_count(const struct gc *g);

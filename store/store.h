@@ -69,9 +69,25 @@ int store_lock_key(const struct store *s, const uint8_t key[SHA256_SIZE], bool w
  * alone. Shared and exclusive flock on the folder `images`; `objects` is the gate that a gc which waits closes behind
  * it. Both return a descriptor whose closing ends it. */
 int store_use(const struct store *s);
+/* The same for a mount, whose starter may be using the store and wait for it: past the gate. */
+int store_use_ungated(const struct store *s);
 /* Calls WAITING (may be NULL) once when it takes more than a moment.  -EBUSY: others have used it for a minute since
  * the gate was closed. */
 int store_use_alone(const struct store *s, void (*waiting)(void *user), void *user, struct errtext *err);
+
+/* In store/store_hold.c.  Who uses a store that cannot be written to (a read-only mount, as in containers; another user's)
+ * has no lease in its index, so that gc would not know of them.  Their mounts and commands hold the images that they have
+ * open instead, by read locks on the folder `images`: on the byte of it that an image's first eight bytes name, or on all
+ * of it (the entry point of containers, for what it stacks a store on).  The kernel shows them to gc, whichever container
+ * they are in; not across NFS or from another machine.
+ *
+ * A lock belongs to the open file of HOLD_FD, and goes with the last descriptor of that.  To be taken while store_use()
+ * keeps gc away, and before the image is opened. */
+bool store_is_read_only(const struct store *s); /* for this process, whatever it was opened for */
+int store_hold_open(const struct store *s);     /* a descriptor, or -errno */
+bool store_hold_is_of(const struct store *s, int hold_fd);
+int store_hold_image(int hold_fd, const uint8_t id[SHA256_SIZE]);
+bool store_is_held(const struct store *s, const uint8_t id[SHA256_SIZE]); /* also when it cannot be told */
 
 /* The staging folder of one ingest: a folder of its own below staging/, with a lock (flock) on it that tells the
  * living from the dead.  store_staging_open first removes what the dead left. */

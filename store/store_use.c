@@ -26,15 +26,20 @@ static int open_folder(const struct store *s, const char *name)
         return file_open_beneath(s->root_fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
+int store_use_ungated(const struct store *s)
+{
+        cleanup_close int use = open_folder(s, "images");
+        int r = use < 0 ? use : lock_folder(use, LOCK_SH);
+
+        return r < 0 ? r : steal_fd(&use);
+}
+
 int store_use(const struct store *s)
 {
         cleanup_close int gate = open_folder(s, "objects");
-        cleanup_close int use = open_folder(s, "images");
-        int r = gate < 0 ? gate : use < 0 ? use : lock_folder(gate, LOCK_SH);
+        int r = gate < 0 ? gate : lock_folder(gate, LOCK_SH);
 
-        if (r == 0)
-                r = lock_folder(use, LOCK_SH);
-        return r < 0 ? r : steal_fd(&use);
+        return r < 0 ? r : store_use_ungated(s);
 }
 
 /* -EWOULDBLOCK after so long. */

@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
 int change_open(const struct options *o, struct change *ret, struct errtext *err)
 {
@@ -27,10 +26,12 @@ int change_open_store(struct change *c, struct errtext *err)
         int r = target_store(&c->t, STORE_CREATE, &c->store, &why);
 
         /* What it has can be installed from a store that cannot be written to, too. */
-        if ((r == -EROFS || r == -EACCES) && target_store(&c->t, STORE_READ, &c->store, err) == 0)
+        if ((r == -EROFS || r == -EACCES) && target_store(&c->t, STORE_READ, &c->store, err) == 0) {
+                c->use_fd = store_use(c->store); /* where it has locks: gc waits, as for who opens the index for writing */
                 r = 0;
-        else if (r < 0)
+        } else if (r < 0) {
                 *err = why;
+        }
         if (r == 0)
                 r = index_open(c->store, &c->index, err);
         if (r == 0 && image_pool_new(c->store, &c->pool) < 0)
@@ -69,6 +70,8 @@ void change_release(struct change *c)
         environment_free(c->next);
         image_pool_free(c->pool);
         index_close(c->index);
+        if (c->use_fd >= 0)
+                close(c->use_fd);
         store_close(c->store);
         target_close(&c->t);
         *c = (struct change)CHANGE_INIT;
@@ -406,27 +409,6 @@ int change_commit(struct change *c, struct errtext *err)
         return 0;
 }
 
-/* A mount could not be started: because another one was on its way, that of a command that was killed meanwhile, say?
- * Waits for it. */
-static bool another_came(const struct change *c)
-{
-        enum { TRIES = 50 };
-        const struct timespec pause = { 0, 100000000 }; /* 0.1 s */
-
-        for (int i = 0; i < TRIES; i++) {
-                struct mount_info info;
-
-                if (mount_examine(c->t.site, c->t.state_fd, &info) < 0)
-                        return false;
-                if (info.state == MOUNT_LIVE)
-                        return true;
-                if (!info.locked)
-                        return false;
-                nanosleep(&pause, NULL);
-        }
-        return false;
-}
-
 int change_show(struct change *c, bool mount, const struct mount_options *how, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
@@ -447,7 +429,7 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
                 target_give_state(&c->t);
         }
         /* A Python was faster. */
-        if (r == -EALREADY || (r < 0 && mount && another_came(c)))
+        if (r == -EALREADY || (r < 0 && mount && mount_came(&c->t)))
                 return mount_reload(&c->t, err);
         settle(c);
         /* A mount that has been started has done it. */

@@ -22,6 +22,7 @@ struct change {
         struct target t;
         struct store *store;
         struct index *index;
+        int use_fd;                /* store_use() of a store that can only be read; else the index's */
         struct image_pool *pool;
         struct environment *next;  /* a copy of the environment, or a new one; from change_lock to change_commit */
         struct change_edits edits; /* what pip and uv did: change_edits.h */
@@ -33,7 +34,7 @@ struct change {
         bool committed;
         bool unsettled;            /* from change_lock to change_show: scripts of hidden distributions are away */
 };
-#define CHANGE_INIT { .t = TARGET_INIT }
+#define CHANGE_INIT { .t = TARGET_INIT, .use_fd = -1 }
 
 /* Finds the venv, without changing it. */
 int change_open(const struct options *o, struct change *ret, struct errtext *err);

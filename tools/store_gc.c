@@ -67,6 +67,8 @@ static int plan(struct run *run, const struct gc *previous, struct errtext *err)
                 gc_trust(run->gc);
         if (r == 0)
                 r = gc_roots_find(run->store, run->index, run->gc, &run->how, &run->roots, err);
+        if (r == 0 && gc_hold(run->gc, run->store) < 0)
+                r = errtext_set(err, -ENOMEM, "out of memory");
         if (r == 0)
                 gc_settle(run->gc);
         return r;
@@ -118,13 +120,29 @@ static void say_users(const struct gc_roots *roots, bool dry)
         }
 }
 
-static void say_doubt(const struct gc *g)
+static size_t count_reasons(const struct gc *g, enum gc_why why)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < gc_image_count(g); i++)
                 for (size_t k = 0; k < gc_image(g, i)->reason_count; k++)
-                        n += gc_image(g, i)->reasons[k].why == GC_DOUBT;
+                        n += gc_image(g, i)->reasons[k].why == why;
+        return n;
+}
+
+static void say_held(const struct gc *g)
+{
+        size_t n = count_reasons(g, GC_HELD);
+
+        if (n)
+                ui_say("Kept %zu package%s that mounts without a lease have, as in containers in which the store is read-only", n,
+                       n == 1 ? "" : "s");
+}
+
+static void say_doubt(const struct gc *g)
+{
+        size_t n = count_reasons(g, GC_DOUBT);
+
         if (n == 0)
                 return;
         ui_warning("the index was lost and made again, with it the list of environments: %zu package%s stay%s for "
@@ -144,6 +162,7 @@ static int print_result(const struct run *run, bool dry)
         if (option_count(run->options, "--json"))
                 return store_gc_json(run->gc, &run->roots, dry, option_count(run->options, "--explain") > 0);
         say_users(&run->roots, dry);
+        say_held(run->gc);
         say_doubt(run->gc);
         for (size_t i = 0; i < gc_image_count(run->gc); i++) {
                 const struct gc_image *image = gc_image(run->gc, i);
@@ -282,7 +301,9 @@ const struct command command_store_gc = {
                 "any `fusepkg add` or `fusepkg remove` makes its new place known.\n"
                 "\n"
                 "Environments are known to the store by the commands that change them: one that was only ever copied\n"
-                "to where it is, or that uses the store from a container which cannot write to it, is not.\n"
+                "to where it is, or that uses the store from a container which cannot write to it, is not.  What such a\n"
+                "one needs stays while it is mounted on this machine, but not while it is unmounted: an environment on\n"
+                "the host that has the same packages vouches for it.\n"
                 "\n"
                 "Other commands may run meanwhile; those that install wait for a moment.  Exits 1 when the store\n"
                 "cannot be written to.",

@@ -18,6 +18,8 @@ static const char *why_name(enum gc_why why)
                 return "mount";
         case GC_ABSENT:
                 return "absent";
+        case GC_HELD:
+                return "held";
         case GC_DOUBT:
                 break;
         }
@@ -30,9 +32,14 @@ struct group {
         const struct gc_reason *first;
 };
 
+static bool has_user(const struct gc_reason *reason)
+{
+        return reason->why != GC_DOUBT && reason->why != GC_HELD;
+}
+
 static bool is_alike(const struct gc_reason *a, const struct gc_reason *b)
 {
-        return a->why == b->why && (a->why == GC_DOUBT || a->user == b->user);
+        return a->why == b->why && (!has_user(a) || a->user == b->user);
 }
 
 /* The next group from *I on; false: there is none. */
@@ -104,7 +111,7 @@ static void print_generations(const struct group *g)
 
 static void print_group(const struct group *g, const struct gc_roots *roots)
 {
-        const struct gc_user *u = g->first->why == GC_DOUBT ? NULL : &roots->list[g->first->user];
+        const struct gc_user *u = has_user(g->first) ? &roots->list[g->first->user] : NULL;
 
         switch (g->first->why) {
         case GC_CURRENT:
@@ -123,6 +130,9 @@ static void print_group(const struct group *g, const struct gc_roots *roots)
                 break;
         case GC_DOUBT:
                 puts("    the list of environments was lost: one that is missing in it may have it");
+                break;
+        case GC_HELD:
+                puts("    a mount without a lease has it, as in a container in which the store is read-only");
                 break;
         }
 }
@@ -162,7 +172,7 @@ static json_t *image_json(const struct gc_image *image)
 
 static json_t *group_json(const struct group *g, const struct gc_roots *roots)
 {
-        const struct gc_user *u = g->first->why == GC_DOUBT ? NULL : &roots->list[g->first->user];
+        const struct gc_user *u = has_user(g->first) ? &roots->list[g->first->user] : NULL;
         json_t *generations = json_array();
         cleanup_buf struct buf list = { 0 };
 

@@ -10,11 +10,13 @@
  * With $FUSEPKG_STORE_BASE, a store that is only there to be read, $FUSEPKG_STORE becomes one above it, for this container alone:
  * an overlay file system, whose changes are in memory ($FUSEPKG_STORE_UPPER: in that folder). */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -71,6 +73,24 @@ static int fail(const char *what, const char *path)
         return -1;
 }
 
+/* gc on the other side removes nothing while we live: store/store.h, store_hold_open().  The descriptor stays open, here alone. */
+static int hold_all(const char *base)
+{
+        struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+        char path[4096];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/images", base);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fail("open", path);
+        /* Not while it is at it.  A file system without locks is used all the same. */
+        (void)flock(fd, LOCK_SH);
+        (void)fcntl(fd, F_OFD_SETLK, &all);
+        (void)flock(fd, LOCK_UN);
+        return 0;
+}
+
 /* The upper folder of an overlay cannot itself be on one, as a container's root is. */
 static int stack_store(void)
 {
@@ -84,6 +104,8 @@ static int stack_store(void)
                 fprintf(stderr, "fusepkg-entrypoint: FUSEPKG_STORE_BASE needs FUSEPKG_STORE, and a name without ',' and ':'\n");
                 return -1;
         }
+        if (hold_all(base) < 0)
+                return -1;
         if (!upper || !*upper) {
                 upper = memory;
                 if (mkdir(memory, 0700) < 0 && errno != EEXIST)

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -206,6 +207,37 @@ def test_a_lost_index_is_no_reason_to_remove(root, new_venv, make_wheel):
     assert "index was lost" not in root.fusepkg("store", "gc").err
     venv.fusepkg("mount")
     check_imports(venv, "one")
+
+
+def test_a_mount_without_a_lease_keeps_its_packages(root, new_venv, make_wheel, folder):
+    """As in a container in which the store is read-only; whichever of the mount's processes is killed."""
+    host, venv = new_venv(root), new_venv(root)
+    host.fusepkg("add", "--no-mount", *(wheel_of(make_wheel, n) for n in ("one", "two", "three")))
+    below = folder / "read-only"
+    below.mkdir()
+    subprocess.run(["mount", "--bind", root.store, below], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", below], check=True)
+    env = {"FUSEPKG_STORE": below}
+    try:
+        venv.fusepkg("add", wheel_of(make_wheel, "one"), wheel_of(make_wheel, "two"), env=env)
+        remove_tree(host.state)
+        assert removed(gc(root)) == ["three"]
+        assert reasons(root, "one") == reasons(root, "two") == {"held": []}
+        text = root.fusepkg("store", "gc", "--dry-run", "--explain")
+        assert "Kept 2 packages" in text.err and "a mount without a lease has it" in text.out
+        for _ in range(3):
+            for process in ("worker_pid", "keeper_pid"):
+                os.kill(venv.fusepkg("status", "--json", env=env).json()[0][process], signal.SIGKILL)
+                assert removed(gc(root)) == []
+                check_imports(venv, "one", "two")
+        venv.fusepkg("remove", "one", env=env)
+        forget_history(venv)
+        assert removed(gc(root)) == [] and reasons(root, "one") == {"held": []}
+        venv.fusepkg("umount", env=env)
+        assert removed(gc(root)) == ["one", "two"]
+    finally:
+        venv.close()
+        subprocess.run(["umount", below], check=True)
 
 
 def test_a_store_that_cannot_be_written_to_refuses(root, venv, make_wheel):

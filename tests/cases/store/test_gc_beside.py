@@ -19,16 +19,18 @@ LONG_SECONDS = 600
 class Beside:
     """Adds, imports, edits, removals, kills and verifications beside a gc that never pauses."""
 
-    def __init__(self, root, new_venv, make_wheel, seconds):
+    def __init__(self, root, new_venv, make_wheel, read_only, seconds):
         seed = int(os.environ.get("FUSEPKG_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
         print(f"FUSEPKG_TEST_SEED={seed}")
         self.root, self.random = root, random.Random(seed)
         self.wheels = {f"pkg{i}": wheel_of(make_wheel, f"pkg{i}", shared=i % 3) for i in range(12)}
-        self.extra = [wheel_of(make_wheel, f"extra{i}", shared=i % 3) for i in range(4)]
+        self.extra = [wheel_of(make_wheel, f"extra{i}", shared=i % 3) for i in range(6)]
         self.changed = [new_venv(root) for _ in range(WORKERS)]
-        self.filled, self.constant, self.edited, self.broken = (new_venv(root) for _ in range(4))
+        self.filled, self.constant, self.edited, self.broken, self.guest = (new_venv(root) for _ in range(5))
         self.constant.fusepkg("add", *self.wheels.values())
         self.edited.fusepkg("add", self.extra[0], *list(self.wheels.values())[:6])
+        self.filled.fusepkg("add", "--no-mount", *self.extra)
+        self.guest.fusepkg("add", *self.extra[1:3], env={"FUSEPKG_STORE": read_only})
         self.until = time.monotonic() + seconds
         self.failures, self.removed, self.counts = [], 0, {}
 
@@ -73,6 +75,14 @@ class Beside:
             self.edited.fusepkg("revert", "--all")
             check_imports(self.edited, "extra0", *list(self.wheels)[:6])
 
+    def visit(self, rng):
+        """A store without leases, as in a container: what is mounted there stays."""
+        check_imports(self.guest, "extra1", "extra2")
+        pids = self.guest.fusepkg("status", "--json").json()[0]
+        os.kill(pids[rng.choice(["keeper_pid", "worker_pid"])], signal.SIGKILL)
+        check_imports(self.guest, "extra1", "extra2")
+        time.sleep(0.2)
+
     def kill(self, rng, *argv):
         """Runs it, for up to 0.2 s."""
         process = self.root.start(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -107,13 +117,14 @@ class Beside:
 
     def run(self):
         rng = lambda: random.Random(self.random.random())
-        steps = [*((self.change, v, rng()) for v in self.changed), (self.ingest,), (self.edit, rng()), (self.break_off, rng()),
+        steps = [*((self.change, v, rng()) for v in self.changed), (self.ingest,), (self.edit, rng()), (self.visit, rng()), (self.break_off, rng()),
                  (self.collect, rng()), (self.verify,), (self.read,)]
         threads = [threading.Thread(target=self.loop, args=step) for step in steps]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        self.guest.close()  # it uses the read-only mount
         print(f"{self.removed} packages removed; {self.counts}")
         if self.failures:
             raise self.failures[0]
@@ -122,10 +133,22 @@ class Beside:
         check_imports(self.constant, *self.wheels)
 
 
-def test_beside_other_commands(root, new_venv, make_wheel):
-    Beside(root, new_venv, make_wheel, SECONDS).run()
+@pytest.fixture
+def read_only(root, folder):
+    """The store, as containers see it."""
+    root.store.mkdir(mode=0o700, exist_ok=True)
+    below = folder / "read-only"
+    below.mkdir()
+    subprocess.run(["mount", "--bind", root.store, below], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", below], check=True)
+    yield below
+    subprocess.run(["umount", below], check=True)
+
+
+def test_beside_other_commands(root, new_venv, make_wheel, read_only):
+    Beside(root, new_venv, make_wheel, read_only, SECONDS).run()
 
 
 @pytest.mark.long
-def test_beside_other_commands_for_long(root, new_venv, make_wheel):
-    Beside(root, new_venv, make_wheel, LONG_SECONDS).run()
+def test_beside_other_commands_for_long(root, new_venv, make_wheel, read_only):
+    Beside(root, new_venv, make_wheel, read_only, LONG_SECONDS).run()
