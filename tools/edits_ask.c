@@ -60,6 +60,20 @@ static int ask_program(const struct target *t, struct errtext *err)
         return errtext_set(err, -EIO, "%s", *last ? last : "fusepkg-mount --edits failed");
 }
 
+/* Mounted or not; both may change under us, by a mount that a killed command has left behind. */
+static int ask_either(const struct target *t, struct errtext *err)
+{
+        struct mount_info info;
+        int r = mount_examine(t->site, t->state_fd, &info);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
+        if (info.state == MOUNT_LIVE || mount_came(t))
+                return ask_mount(t, err);
+        r = ask_program(t, err);
+        return r < 0 && mount_came(t) ? ask_mount(t, err) : r;
+}
+
 /* What the mount could not do, in its words. */
 static int explain(const struct target *t, int r, struct errtext *err)
 {
@@ -78,7 +92,6 @@ static int explain(const struct target *t, int r, struct errtext *err)
 int edits_ask(const struct target *t, const char *request, struct edit_report *ret, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 };
-        struct mount_info info;
         int r = buf_printf(&text, EDITS_REQUEST_HEAD "\n%send\n", request);
 
         (void)unlinkat(t->state_fd, EDITS_REPORT_FILE, 0);
@@ -87,11 +100,7 @@ int edits_ask(const struct target *t, const char *request, struct edit_report *r
         if (r < 0)
                 return errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" EDITS_REQUEST_FILE "': %s", t->venv,
                                    errno_name(r, (char[128]){ 0 }));
-        r = mount_examine(t->site, t->state_fd, &info);
-        if (r < 0)
-                errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
-        else
-                r = info.state == MOUNT_LIVE ? ask_mount(t, err) : ask_program(t, err);
+        r = ask_either(t, err);
         (void)unlinkat(t->state_fd, EDITS_REQUEST_FILE, 0);
         if (r < 0)
                 return explain(t, r, err);

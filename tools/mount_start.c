@@ -25,7 +25,8 @@ enum {
         ARGUMENTS_MAX = 12,
         LOCK_STEP_MS = 2,
         ENDING_MS = 10 * 1000,      /* for the mount's process to end, once nothing is mounted any more */
-        ELSEWHERE_MS = 200,         /* the same, for one that may as well have its mount in another namespace */
+        COMING_MS = 5000,           /* for a mount that is being made */
+        ELSEWHERE_MS = 200,         /* for one that may as well have its mount in another namespace */
 };
 
 /* The folder of this executable, with room behind it. */
@@ -243,6 +244,22 @@ static int start_behind(const struct target *t, const char *program, const struc
                 r = wait_ready(t, ends[0], child, err);
         close(ends[0]);
         return r;
+}
+
+bool mount_came(const struct target *t)
+{
+        for (int waited_ms = 0; waited_ms < COMING_MS; waited_ms += LOCK_STEP_MS) {
+                struct mount_info info;
+
+                if (mount_examine(t->site, t->state_fd, &info) < 0)
+                        return false;
+                if (info.state == MOUNT_LIVE)
+                        return true;
+                if (!info.locked || (waited_ms >= ELSEWHERE_MS && !in_our_namespace(info.pid)))
+                        return false;
+                usleep(LOCK_STEP_MS * 1000);
+        }
+        return false;
 }
 
 /* A read-only disk has no lock, and nobody who could be in the way. */

@@ -47,6 +47,9 @@ struct mount_options {
         bool foreground; /* replaces this process: returns only on failure */
 };
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err);
+/* When nothing is mounted, but another mount is on its way, that of a command that was killed, say: waits for it.  Is it
+ * mounted then? */
+bool mount_came(const struct target *t);
 /* The path of that program, on the heap; -ENOENT. */
 int mount_program(char **ret);
 /* After mount_start has failed with ERROR: says with ui_hint() what this machine lacks for mounting, when that can be
