@@ -12,29 +12,6 @@
 
 enum { KEPT_TRIES = 1000 };
 
-/* gc finds out by itself, later, that the venv has no environment any more: no reason to fail. */
-static void drop_lease(const struct target *t)
-{
-        struct index_lease lease = { .venv = t->venv, .environment = t->environment->id };
-        struct errtext err = { "" };
-        struct store *store = NULL;
-        struct index *x = NULL;
-        struct stat st;
-        int r = target_store(t, STORE_WRITE, &store, &err);
-
-        if (r == 0)
-                r = index_open(store, &x, &err);
-        if (r == 0 && fstat(t->venv_fd, &st) == 0) {
-                lease.device = st.st_dev;
-                lease.inode = st.st_ino;
-                r = index_drop_lease(x, &lease);
-        }
-        if (r < 0)
-                ui_detail("the store was not told that the venv has left it%s%s", *err.text ? ": " : "", err.text);
-        index_close(x);
-        store_close(store);
-}
-
 static bool is_empty(int dirfd, const char *name)
 {
         DIR *dir = dir_stream(dirfd, name);
@@ -87,8 +64,6 @@ int eject_finish(struct target *t, struct buf *ret_kept, struct errtext *err)
         cleanup_close int lib = eject_open_lib(t);
         int r;
 
-        if (t->environment)
-                drop_lease(t);
         r = move_kept(t, ret_kept, err);
         if (r < 0)
                 return r;
@@ -98,4 +73,31 @@ int eject_finish(struct target *t, struct buf *ret_kept, struct errtext *err)
         return r < 0 ? errtext_set(err, r, "the venv is an ordinary one, but '%s.eject' and '" ENVIRONMENT_DIR "' could not be removed: %s", t->site,
                                    errno_name(r, (char[128]){ 0 }))
                      : 0;
+}
+
+/* gc finds out by itself, later, that the venv has no environment any more: no reason to fail. */
+void eject_forget(const struct target *t)
+{
+        struct index_lease lease = { .venv = t->venv };
+        struct errtext err = { "" };
+        struct store *store = NULL;
+        struct index *x = NULL;
+        struct stat st;
+        int r;
+
+        if (!t->environment)
+                return;
+        lease.environment = t->environment->id;
+        r = target_store(t, STORE_WRITE, &store, &err);
+        if (r == 0)
+                r = index_open(store, &x, &err);
+        if (r == 0 && fstat(t->venv_fd, &st) == 0) {
+                lease.device = st.st_dev;
+                lease.inode = st.st_ino;
+                r = index_drop_lease(x, &lease);
+        }
+        if (r < 0)
+                ui_detail("the store was not told that the venv has left it%s%s", *err.text ? ": " : "", err.text);
+        index_close(x);
+        store_close(store);
 }

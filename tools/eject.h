@@ -10,8 +10,10 @@
  *         A kill leaves the environment as it was, with some files in the places of symlinks.
  *  5. site-packages and what was written are exchanged: renameat2, one step.
  *         A kill after it leaves an ordinary venv, for every program: only the folders of steps 6 and 7 are in excess.
- *  6. The store forgets the venv.  What was kept for the user moves to `fusepkg-kept` in the venv.
+ *  6. What was kept for the user moves to `fusepkg-kept` in the venv.
  *  7. The bare folder that was exchanged goes, then `.fusepkg`, the note last.
+ *  8. Both locks are given up, and the store forgets the venv.
+ *         A kill before it leaves that to the next gc, which sees that the venv has no environment.
  *
  * Run again, it begins anew before step 5 and goes on after it: the note's inode tells. */
 #ifndef FUSEPKG_EJECT_H
@@ -35,5 +37,7 @@ struct eject_result {
 int eject_swap(const struct target *t, struct eject_result *ret, struct errtext *err);
 /* Steps 6 and 7.  The folder with what was kept is appended to RET_KEPT, if there is any. */
 int eject_finish(struct target *t, struct buf *ret_kept, struct errtext *err);
+/* Step 8: the venv's lock is not held (index.h has the order of locks).  It cannot fail: gc would find out by itself. */
+void eject_forget(const struct target *t);
 
 #endif

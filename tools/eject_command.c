@@ -73,25 +73,37 @@ static void say(const struct target *t, const struct eject_result *result, const
                 ui_say("What was in the way of packages, or changed in those that were replaced, is in %s", kept->data);
 }
 
+/* The locks are given up in the end. */
+static int eject(const struct options *o, struct target *t, struct eject_result *ret, struct buf *ret_kept, struct errtext *err)
+{
+        cleanup_close int lock = -1;
+        int r = prepare(o, t, &lock, err);
+
+        if (r == 0 && !eject_is_swapped(t))
+                r = swap(t, ret, err);
+        if (r == 0)
+                r = eject_finish(t, ret_kept, err);
+        if (t->lock_fd >= 0)
+                close(t->lock_fd);
+        t->lock_fd = -1;
+        return r;
+}
+
 static int run(const struct options *o)
 {
         cleanup_target struct target t = TARGET_INIT;
-        cleanup_close int lock = -1;
         cleanup_buf struct buf kept = { 0 };
         struct eject_result result = { 0 };
         struct errtext err = { "" };
-        int r = prepare(o, &t, &lock, &err);
+        int r = eject(o, &t, &result, &kept, &err);
 
-        if (r == 0 && !eject_is_swapped(&t))
-                r = swap(&t, &result, &err);
-        if (r == 0)
-                r = eject_finish(&t, &kept, &err);
         if (r < 0) {
                 ui_error("cannot eject: %s", err.text);
                 if (r == -EBUSY)
                         ui_hint("end what uses it first");
                 return EXIT_UNMET;
         }
+        eject_forget(&t);
         say(&t, &result, &kept);
         return EXIT_DONE;
 }
