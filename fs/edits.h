@@ -54,11 +54,13 @@ int edits_adopt(int dirfd, const char *environment, struct errtext *err);
  * -ENOENT: it has none. */
 int edits_open_copy(int dirfd, const char *environment, struct edits **ret, struct errtext *err);
 
-/* On a full disk even a removal takes space, in the WAL.  So some is reserved (`.fusepkg/edits.reserve`): a removal
- * that finds the disk full has it given up, and is tried again; it is made again when something was freed. */
+/* On a full disk even a removal takes space, in the WAL.  So the WAL has blocks of its own, in which it can begin anew,
+ * and the database has some for whatever is in the WAL: nobody else can take them.  And some more is reserved
+ * (`.fusepkg/edits.reserve`).  A removal that finds the disk full has room made, TRIES (from 0) times, and is tried
+ * again; the reserve is made again when something was freed. */
 #define EDITS_RESERVE_FILE "edits.reserve"
 void edits_reserve_make(struct edits *e);
-bool edits_reserve_give(struct edits *e); /* false: there was none */
+bool edits_reserve_give(struct edits *e, unsigned tries); /* false: there was none */
 
 static inline bool edits_is_new(uint64_t id)
 {

@@ -60,6 +60,7 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_DONE_PUT] = "REPLACE INTO done(cell, connection, request, result, id) VALUES(?1,?2,?3,?4,?5)",
         [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
         [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
+        [EDITS_PAGE_COUNT] = "PRAGMA page_count",
         [EDITS_ANNOUNCE_CLEAR] = "DELETE FROM announce",
 };
 
@@ -153,6 +154,8 @@ int edits_commit(struct edits *e)
                 edits_rollback(e);
         e->in_transaction = false;
         e->changed = true;
+        if (r == 0)
+                edits_reserve_grow(e);
         if (r == 0 && !e->empty && !e->reserve_tried)
                 edits_reserve_make(e);
         return r;
@@ -236,7 +239,7 @@ static int set_up(struct edits *e, const char *environment, bool *ret_made)
         int r;
 
         /* Exclusive before WAL: then SQLite needs no shared memory, and works on NFS. */
-        r = execute(e, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY");
+        r = execute(e, "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY");
         if (r == 0) {
                 char text[96];
 
@@ -251,6 +254,8 @@ static int set_up(struct edits *e, const char *environment, bool *ret_made)
         sqlite3_finalize(s);
         if (made)
                 r = make_schema(e, environment);
+        if (r == 0)
+                r = edits_reserve_open(e, made);
         *ret_made = made;
         return r;
 }
@@ -267,21 +272,6 @@ static int find_any(struct edits *e, enum edits_statement which)
         return code == SQLITE_ROW ? 1 : edits_errno(e, code);
 }
 
-/* A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and SQLite's further files
- * follow it. */
-static int touch_own(int dirfd)
-{
-        int fd;
-
-        /* SQLite would open it for reading alone, and then fail in its own words. */
-        if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0)
-                return -errno;
-        fd = file_open_own(dirfd, EDITS_FILE, O_RDWR | O_CREAT, 0644);
-        if (fd >= 0)
-                close(fd);
-        return fd < 0 ? fd : 0;
-}
-
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err)
 {
         struct edits *e = calloc(1, sizeof(*e));
@@ -295,7 +285,7 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
         e->empty = true;
         /* By the folder's descriptor: SQLite makes a real path of it, so it would not notice a link in the place of
          * the file. */
-        r = touch_own(dirfd);
+        r = edits_touch(dirfd);
         if (r < 0) {
                 free(e);
                 return r == -ELOOP ? errtext_set(err, r, "'.fusepkg/" EDITS_FILE "' is a symbolic link") :

@@ -35,6 +35,7 @@ enum edits_statement {
         EDITS_ANNOUNCE_PUT,
         EDITS_ANNOUNCE_LIST,
         EDITS_ANNOUNCE_CLEAR,
+        EDITS_PAGE_COUNT,
         EDITS_STATEMENTS,
 };
 
@@ -49,6 +50,9 @@ struct edits {
         int dirfd;            /* .fusepkg, borrowed */
         bool reserved;        /* space, for removals on a full disk */
         bool reserve_tried;   /* and there was none */
+        bool wal_reserved;    /* the same, within the WAL */
+        bool grown;           /* the database was given its size */
+        int grown_at;         /* when: SQLite's count of changes */
 };
 
 /* The statement, reset and ready to be bound; NULL when it cannot be prepared. */
@@ -57,6 +61,14 @@ sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which);
 int edits_errno(struct edits *e, int code);
 /* Runs a statement that gives no rows. */
 int edits_run(struct edits *e, sqlite3_stmt *s);
+
+/* edits_reserve.c.  A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and
+ * SQLite's further files follow it. */
+int edits_touch(int dirfd);
+/* Once it is open, MADE just now or not. */
+int edits_reserve_open(struct edits *e, bool made);
+/* After a commit: the database has blocks for all of its pages, wherever these are at the moment. */
+void edits_reserve_grow(struct edits *e);
 
 int edits_meta_get(struct edits *e, const char *key, int64_t *ret); /* -ENOENT */
 int edits_meta_put(struct edits *e, const char *key, int64_t value);

@@ -3,19 +3,82 @@
 #include "store/files.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
-enum { RESERVE_BYTES = 256 << 10 };
+enum {
+        RESERVE_BYTES = 256 << 10,
+        WAL_BYTES = 1 << 20,      /* some fifty removals, until the WAL begins anew */
+        GROWN_ROWS = 32,          /* that may change until the database's size is looked at */
+        AHEAD_BYTES = 64 << 10,   /* of that size: more than these rows take */
+        PAGE_BYTES = 4096,
+        CHUNK_BYTES = 256 << 10,  /* the database grows by */
+};
 
-/* Blocks, not a hole; where the file system has no fallocate it does without. */
-void edits_reserve_make(struct edits *e)
+/* Where the file system copies what is overwritten (btrfs), overwriting takes space as well: not in such a file, if it
+ * was empty when it was told so. */
+static void overwrite_in_place(int fd)
+{
+        struct stat st;
+        int flags;
+
+        if (fstat(fd, &st) == 0 && st.st_size == 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_NOCOW_FL)) {
+                flags |= FS_NOCOW_FL;
+                (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+        }
+}
+
+int edits_touch(int dirfd)
 {
         int fd;
 
-        if (e->reserved || e->dirfd < 0)
-                return;
-        e->reserve_tried = true;
-        fd = file_open_own(e->dirfd, EDITS_RESERVE_FILE, O_RDWR | O_CREAT, 0600);
+        /* SQLite would open it for reading alone, and then fail in its own words. */
+        if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0)
+                return -errno;
+        fd = file_open_own(dirfd, EDITS_FILE, O_RDWR | O_CREAT, 0644);
+        if (fd < 0)
+                return fd;
+        overwrite_in_place(fd);
+        close(fd);
+        return 0;
+}
+
+int edits_reserve_open(struct edits *e, bool made)
+{
+        cleanup_close int fd = -1;
+        int size = CHUNK_BYTES;
+
+        /* Else each checkpoint would give back what the database does not fill. */
+        if (sqlite3_file_control(e->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &size) != SQLITE_OK)
+                return -EIO;
+        /* The WAL of one that was just made has its tables. */
+        if (made && sqlite3_wal_checkpoint_v2(e->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+                return 0;
+        fd = file_open_own(e->dirfd, EDITS_FILE "-wal", O_RDWR, 0);
+        if (fd >= 0)
+                overwrite_in_place(fd);
+        return 0;
+}
+
+/* SQLite takes no lock on the WAL, which closing a descriptor of ours would drop. */
+static int reserve_wal(struct edits *e, off_t size)
+{
+        cleanup_close int fd = file_open_own(e->dirfd, EDITS_FILE "-wal", O_RDWR, 0);
+
+        if (fd < 0)
+                return fd;
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) < 0)
+                return -errno;
+        e->wal_reserved = true;
+        return 0;
+}
+
+/* Blocks, not a hole; where the file system has no fallocate it does without. */
+static void reserve_file(struct edits *e)
+{
+        int fd = file_open_own(e->dirfd, EDITS_RESERVE_FILE, O_RDWR | O_CREAT, 0600);
+
         if (fd < 0)
                 return;
         e->reserved = fallocate(fd, 0, 0, RESERVE_BYTES) == 0;
@@ -24,12 +87,64 @@ void edits_reserve_make(struct edits *e)
                 unlinkat(e->dirfd, EDITS_RESERVE_FILE, 0);
 }
 
-bool edits_reserve_give(struct edits *e)
+void edits_reserve_make(struct edits *e)
 {
+        int r = 0;
+
+        if (e->dirfd < 0)
+                return;
+        e->reserve_tried = true;
+        if (!e->wal_reserved)
+                r = reserve_wal(e, WAL_BYTES);
+        if (!e->reserved)
+                reserve_file(e);
+        /* A mount that starts on a full disk: what only it can use is worth more. */
+        if ((r == -ENOSPC || r == -EDQUOT) && e->reserved) {
+                e->reserved = unlinkat(e->dirfd, EDITS_RESERVE_FILE, 0) < 0;
+                (void)reserve_wal(e, RESERVE_BYTES);
+        }
+}
+
+void edits_reserve_grow(struct edits *e)
+{
+        int changes = sqlite3_total_changes(e->db);
+        sqlite3_stmt *s;
+        sqlite3_int64 size = 0;
+
+        if (e->dirfd < 0 || e->empty || (e->grown && changes - e->grown_at < GROWN_ROWS))
+                return;
+        e->grown_at = changes;
+        e->grown = true;
+        s = edits_use(e, EDITS_PAGE_COUNT);
+        if (s && sqlite3_step(s) == SQLITE_ROW)
+                size = sqlite3_column_int64(s, 0) * PAGE_BYTES + AHEAD_BYTES;
+        sqlite3_reset(s);
+        if (size > 0)
+                (void)sqlite3_file_control(e->db, "main", SQLITE_FCNTL_SIZE_HINT, &size);
+}
+
+/* What the WAL has goes to the database, and the WAL begins anew, where it has blocks. */
+static bool empty_wal(struct edits *e)
+{
+        int frames = 0, done = 0;
+
+        return sqlite3_wal_checkpoint_v2(e->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done) == SQLITE_OK &&
+               frames > 0 && done == frames;
+}
+
+bool edits_reserve_give(struct edits *e, unsigned tries)
+{
+        if (e->dirfd < 0)
+                return false;
+        if (tries == 0 && empty_wal(e))
+                return true;
         if (!e->reserved)
                 return false;
         e->reserved = false;
-        return unlinkat(e->dirfd, EDITS_RESERVE_FILE, 0) == 0;
+        if (unlinkat(e->dirfd, EDITS_RESERVE_FILE, 0) < 0)
+                return false;
+        (void)empty_wal(e);
+        return true;
 }
 
 /* A copy ------------------------------------------------------------------------------------------------------- */

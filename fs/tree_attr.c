@@ -57,6 +57,7 @@ int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct 
 {
         struct edit_node n;
         struct edit_done done;
+        unsigned tries = 0;
         int r;
 
         pthread_mutex_lock(&t->lock);
@@ -65,7 +66,7 @@ int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct 
                 if (r == 0)
                         r = tree_end(t, NULL, set(t, id, a, &n), 0);
                 /* Truncating by O_TRUNC sets the times, too, and makes room. */
-        } while ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits));
+        } while ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits, tries++));
         if (r == 0)
                 r = tree_stat(t, &n, true, ret);
         pthread_mutex_unlock(&t->lock);

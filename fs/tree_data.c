@@ -138,13 +138,13 @@ ssize_t tree_write(struct tree *t, uint64_t id, const void *data, size_t len, ui
         return n;
 }
 
-/* On a file system that copies on write a truncation takes space before it gives some back. */
-static bool give_reserve(struct tree *t)
+/* A row takes space, and on a file system that copies on write a truncation does before it gives some back. */
+static bool give_reserve(struct tree *t, unsigned tries)
 {
         bool given;
 
         pthread_mutex_lock(&t->lock);
-        given = edits_reserve_give(t->edits);
+        given = edits_reserve_give(t->edits, tries);
         pthread_mutex_unlock(&t->lock);
         return given;
 }
@@ -152,17 +152,23 @@ static bool give_reserve(struct tree *t)
 int tree_truncate(struct tree *t, uint64_t id, uint64_t size)
 {
         struct edit_file *f;
+        unsigned tries = 0;
+        bool again;
         int r;
 
         if (size > INT64_MAX)
                 return -EFBIG;
-        r = bytes_own(t, id, size, &f);
-        if (r < 0)
-                return r;
-        do
-                r = ftruncate(edit_file_fd(f), (off_t)size) < 0 ? -errno : 0;
-        while ((r == -ENOSPC || r == -EDQUOT) && give_reserve(t));
-        edit_file_put(t->data, f);
+        do {
+                bool mine = false;
+
+                r = bytes_own(t, id, size, &f);
+                if (r == 0) {
+                        mine = true;
+                        r = ftruncate(edit_file_fd(f), (off_t)size) < 0 ? -errno : 0;
+                        edit_file_put(t->data, f);
+                }
+                again = (r == -ENOSPC || r == -EDQUOT) && (mine || size == 0);
+        } while (again && give_reserve(t, tries++));
         return r;
 }
 

@@ -57,7 +57,7 @@ static int remove_name(struct tree *t, uint64_t dir, const char *name, bool dire
 
 static int remove_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, bool directory)
 {
-        for (;;) {
+        for (unsigned tries = 0;; tries++) {
                 cleanup_buf struct buf link = { 0 };
                 struct edit_done done;
                 int r = tree_begin(t, c, &done);
@@ -68,7 +68,7 @@ static int remove_locked(struct tree *t, const struct tree_call *c, uint64_t dir
                         r = tree_end(t, c, remove_name(t, dir, name, directory, &link), 0);
                 if (r == 0 && link.len)
                         tree_linked_gone(t, link.data);
-                if ((r != -ENOSPC && r != -EDQUOT) || !edits_reserve_give(t->edits))
+                if ((r != -ENOSPC && r != -EDQUOT) || !edits_reserve_give(t->edits, tries))
                         return r;
         }
 }
@@ -141,12 +141,13 @@ static bool has_data(struct tree *t, const uint64_t *ids, size_t n)
 static int drop_some(struct tree *t, const uint64_t *ids, size_t n)
 {
         bool files[DROP_AT_ONCE];
+        unsigned tries = 0;
         int r;
 
         pthread_mutex_lock(&t->lock);
-        r = drop_rows(t, ids, n, files);
-        if ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits))
+        do
                 r = drop_rows(t, ids, n, files);
+        while ((r == -ENOSPC || r == -EDQUOT) && edits_reserve_give(t->edits, tries++));
         for (size_t i = 0; i < n && r == 0; i++) {
                 id_set_remove(&t->removed, ids[i]);
                 if (files[i])

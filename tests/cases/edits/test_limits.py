@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import kills
 from support.venvs import make_venv
 
 BIG = b"0123456789abcdef" * 50_000  # demo/big.bin
@@ -147,6 +148,44 @@ def test_names_on_a_full_disk(root, on_small):
     venv.fusepkg("umount")
     venv.fusepkg("mount", "-q")
     assert (site / "after").is_dir() and len([n for n in os.listdir(site) if n.startswith("name")]) == made
+
+
+GREEDY = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+while True:
+    try:
+        os.write(fd, b"g" * 65536)
+        os.fsync(fd)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("kind, size", [("tmpfs", "16M"), ("ext4", "24M"), ("btrfs", "256M")])
+def test_names_can_be_removed_while_others_take_all_room(root, on_small, kind, size):
+    """And after a kill of the worker.  What is removed here has no bytes of its own, so nothing comes back by it."""
+    venv = on_small(root, kind, size)
+    site = venv.site
+    for n in range(400):
+        (site / f"name{n}").mkdir()
+        os.symlink("nowhere", site / f"name{n}/link")
+    greedy = root.start(["/usr/bin/python3", "-c", GREEDY, venv.path.parent / "all"])
+    try:
+        wait_until(lambda: os.statvfs(site).f_bavail * os.statvfs(site).f_frsize < MB, "the disk is not full")
+        time.sleep(0.5)
+        kills.kill([venv.fusepkg("status", "--json").json()[0]["worker_pid"]], venv)
+        for n in range(400):
+            os.unlink(site / f"name{n}/link")
+            os.rmdir(site / f"name{n}")
+        os.truncate(site / "demo/big.bin", 0)
+        os.unlink(site / "demo/a.py")
+    finally:
+        greedy.kill()
+        greedy.wait()
+    assert not [n for n in os.listdir(site) if n.startswith("name")]
+    os.unlink(venv.path.parent / "all")
+    assert (site / "demo/big.bin").read_bytes() == b"" and not (site / "demo/a.py").exists()
 
 
 def test_a_quota(root, small, make_wheel):
