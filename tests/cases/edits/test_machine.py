@@ -371,8 +371,10 @@ def run(place, examples, steps):
     # The same run every time: what is found by chance is found by the long one.
     seed = int(os.environ.get("FUSEPKG_TEST_SEED", time.time_ns() % 1_000_000 if examples > 100 else 5))
     print("FUSEPKG_TEST_SEED =", seed)
+    # A failure says the steps that led to it; to look for fewer would take hours of mounting.
+    phases = [hypothesis.Phase.generate] + [hypothesis.Phase.shrink] * ("FUSEPKG_TEST_SHRINK" in os.environ)
     settings = hypothesis.settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, database=None, print_blob=False,
+        max_examples=examples, stateful_step_count=steps, deadline=None, database=None, print_blob=False, phases=phases,
         suppress_health_check=list(hypothesis.HealthCheck))
     run_state_machine_as_test(hypothesis.seed(seed)(lambda: Machine(place)), settings=settings)
 
