@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum {
-        EDITS_FORMAT = 1,
+        EDITS_FORMAT = 2,
         EDITS_ID_BLOCK = 4096,     /* ids that are reserved at once: a kill loses what is left of them */
         CHECKPOINT_PAGES = 4000,   /* of the WAL: 16 MB */
         CACHE_KIB = 1024,
@@ -109,8 +109,12 @@ sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which)
 {
         sqlite3_stmt **s = &e->statements[which];
 
-        if (!*s && sqlite3_prepare_v3(e->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL) != SQLITE_OK)
-                return NULL;
+        if (!*s) {
+                int code = sqlite3_prepare_v3(e->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+
+                /* What is wrong with a text that is always the same is what it is of: a table that is not there. */
+                e->unusable = code == SQLITE_ERROR ? -EUCLEAN : edits_errno(e, code);
+        }
         return *s;
 }
 
@@ -119,7 +123,7 @@ int edits_run(struct edits *e, sqlite3_stmt *s)
         int code, r;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         code = sqlite3_step(s);
         r = code == SQLITE_DONE ? 0 : edits_errno(e, code);
         sqlite3_reset(s);
@@ -217,12 +221,15 @@ static int check_meta(struct edits *e, const char *environment, struct errtext *
 
         if (r < 0)
                 return errtext_set(err, r == -ENOENT ? -EUCLEAN : r, "'.fusepkg/" EDITS_FILE "' is damaged: it says no format");
-        if (format != EDITS_FORMAT)
+        if (format > EDITS_FORMAT)
                 return errtext_set(err, -EPROTO, "'.fusepkg/" EDITS_FILE "' has format %lld, this program knows %d: use a newer fusepkg",
                                    (long long)format, EDITS_FORMAT);
+        if (format < EDITS_FORMAT)
+                return errtext_set(err, -EPROTO, "'.fusepkg/" EDITS_FILE "' has format %lld, which only versions before the first "
+                                   "release had: make the venv anew", (long long)format);
         s = edits_use(e, EDITS_META_GET);
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         sqlite3_bind_text(s, 1, "environment", -1, SQLITE_STATIC);
         r = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_text(s, 0) &&
                             strcmp((const char *)sqlite3_column_text(s, 0), environment) == 0 ? 0 : -ESTALE;
@@ -266,7 +273,7 @@ static int find_any(struct edits *e, enum edits_statement which)
         int code;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         code = sqlite3_step(s);
         sqlite3_reset(s);
         return code == SQLITE_ROW ? 1 : edits_errno(e, code);

@@ -44,6 +44,7 @@ struct edits {
         sqlite3_stmt *statements[EDITS_STATEMENTS];
         uint64_t next_id;     /* of a new node */
         uint64_t reserved_id; /* ids below this are promised to us by meta */
+        int unusable;         /* why the last statement could not be prepared */
         bool empty;           /* no rows, for sure */
         bool in_transaction;
         bool changed;         /* since edits_sync */
@@ -55,7 +56,7 @@ struct edits {
         int grown_at;         /* when: SQLite's count of changes */
 };
 
-/* The statement, reset and ready to be bound; NULL when it cannot be prepared. */
+/* The statement, reset and ready to be bound; NULL when it cannot be prepared, and `unusable` says why. */
 sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which);
 /* -errno of what SQLite said last. */
 int edits_errno(struct edits *e, int code);

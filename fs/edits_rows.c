@@ -35,7 +35,7 @@ int edits_meta_get(struct edits *e, const char *key, int64_t *ret)
         int r;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
         r = step_done(e, s, &row);
         if (r == 0 && row)
@@ -49,7 +49,7 @@ int edits_meta_put(struct edits *e, const char *key, int64_t value)
         sqlite3_stmt *s = edits_use(e, EDITS_META_PUT);
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
         bind(s, 2, value);
         return edits_run(e, s);
@@ -89,7 +89,7 @@ static int next_node(struct edits *e, enum edits_statement which, uint64_t id, s
         int r;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, (int64_t)id);
         r = step_done(e, s, &row);
         if (r == 0 && row)
@@ -112,7 +112,7 @@ int edits_node_put(struct edits *e, const struct edit_node *n)
         };
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         e->empty = false;
         for (int i = 0; i < (int)(sizeof(values) / sizeof(values[0])); i++)
                 bind(s, i + 1, values[i]);
@@ -124,7 +124,7 @@ int edits_node_drop(struct edits *e, uint64_t id)
         sqlite3_stmt *s = edits_use(e, EDITS_NODE_DROP);
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, (int64_t)id);
         return edits_run(e, s);
 }
@@ -136,7 +136,7 @@ int edits_above(struct edits *e, uint64_t below, uint64_t *ret)
         int r;
 
         if (!s)
-                return e->empty ? -ENOENT : -ENOMEM;
+                return e->empty ? -ENOENT : e->unusable;
         bind(s, 1, (int64_t)below);
         r = step_done(e, s, &row);
         if (r == 0 && row)
@@ -150,6 +150,8 @@ int edits_nodes(struct edits *e, int (*fn)(const struct edit_node *n, void *user
         struct edit_node n = { 0 };
         int r = 0;
 
+        if (e->empty)
+                return 0;
         /* A statement for each row, so that FN may change rows meanwhile. */
         while (r == 0) {
                 r = next_node(e, EDITS_NODE_LIST, n.id, &n);
@@ -168,7 +170,7 @@ int edits_target_get(struct edits *e, uint64_t id, struct buf *ret)
         int r;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, (int64_t)id);
         r = step_done(e, s, &row);
         if (r == 0 && row && sqlite3_column_type(s, 0) != SQLITE_NULL) {
@@ -188,7 +190,7 @@ int edits_target_set(struct edits *e, uint64_t id, const char *target)
         sqlite3_stmt *s = edits_use(e, EDITS_TARGET_SET);
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, (int64_t)id);
         sqlite3_bind_blob64(s, 2, target, strlen(target), SQLITE_STATIC);
         return edits_run(e, s);
@@ -230,7 +232,7 @@ int edits_entry_get(struct edits *e, uint64_t dir, const char *name, size_t len,
                 return -ENOENT;
         s = use_entry(e, EDITS_ENTRY_GET, dir, name, len);
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         r = step_done(e, s, &row);
         if (r == 0 && row) {
                 read_entry(s, ret);
@@ -245,7 +247,7 @@ int edits_entry_put(struct edits *e, const struct edit_entry *n)
         sqlite3_stmt *s = use_entry(e, EDITS_ENTRY_PUT, n->dir, n->name.data, n->name.len);
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         e->empty = false;
         bind(s, 4, (int64_t)n->id);
         bind(s, 5, n->type);
@@ -269,7 +271,7 @@ static bool is_name(struct span name)
 static int each_entry(struct edits *e, sqlite3_stmt *s, int (*fn)(const struct edit_entry *n, void *user), void *user)
 {
         bool row = true;
-        int r = s ? 0 : -ENOMEM;
+        int r = s ? 0 : e->unusable;
 
         while (r == 0) {
                 struct edit_entry n;
@@ -352,7 +354,7 @@ int edits_done_get(struct edits *e, uint32_t cell, struct edit_done *ret)
         int r;
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, cell);
         r = step_done(e, s, &row);
         if (r == 0 && row)
@@ -366,7 +368,7 @@ int edits_done_put(struct edits *e, uint32_t cell, const struct edit_done *d)
         sqlite3_stmt *s = edits_use(e, EDITS_DONE_PUT);
 
         if (!s)
-                return -ENOMEM;
+                return e->unusable;
         bind(s, 1, cell);
         bind(s, 2, (int64_t)d->connection);
         bind(s, 3, (int64_t)d->request);

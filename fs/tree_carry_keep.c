@@ -109,6 +109,13 @@ static int fill_from_view(int fd, void *user)
         return -ENOMEM;
 }
 
+static bool is_gone(const struct carry *c, uint64_t id)
+{
+        struct node n;
+
+        return !edits_is_new(id) && id >> 32 == 0 && view_getattr(c->old, id, &n) < 0;
+}
+
 static int keep_bytes(struct carry *c, const char *path, uint64_t id, mode_t mode, struct timespec times[2])
 {
         uint64_t generation = view_environment(c->next)->generation;
@@ -118,8 +125,11 @@ static int keep_bytes(struct carry *c, const char *path, uint64_t id, mode_t mod
         struct edit_node n;
         int r = edits_node_get(c->t->edits, id, &n);
 
-        if (r < 0 || !n.data)
-                return kept_put(state_fd, generation, path, fill_from_view, &s, mode, times, NULL);
+        if (r < 0 || !n.data) {
+                r = kept_put(state_fd, generation, path, fill_from_view, &s, mode, times, NULL);
+                /* Of the bare folder, from which it went under the mount. */
+                return (r == -ENOENT || r == -ENOTDIR) && is_gone(c, id) ? 1 : r;
+        }
         r = edit_file_get(c->t->data, id, &f);
         if (r < 0)
                 return r == -EIO ? 1 : r; /* a power cut took it: there is nothing to keep */

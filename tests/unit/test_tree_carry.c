@@ -435,6 +435,20 @@ static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
         assert_true(is_changed(t, sub, "f.py"));
 }
 
+/* Through another mount of the same partition, say. */
+static void a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch(void **state)
+{
+        struct edited *t = *state;
+
+        put(t->p, "site/bare.py", "bare");
+        start(t, with(t->p, "other", "1", other));
+        rename_to(t, "bare.py", "mine.py");
+        assert_int_equal(unlinkat(t->p->fd, "site/bare.py", 0), 0);
+        switch_to(t, with(t->p, "third", "1", (const char *const[]){ "site/mine.py", "theirs", NULL }));
+        assert_reads(t, "mine.py", "theirs");
+        assert_int_equal(t->changes.kept, 0);
+}
+
 static void a_file_deep_in_a_removed_directory_has_no_links(void **state)
 {
         struct edited *t = *state;
@@ -490,6 +504,7 @@ int main(void)
                 CASE(a_moved_directory_takes_along_what_packages_put_into_it),
                 CASE(the_directory_beside_a_moved_one_keeps_its_id),
                 CASE(a_directory_that_a_file_had_hidden_has_one_name),
+                CASE(a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch),
                 CASE(a_file_deep_in_a_removed_directory_has_no_links),
                 CASE(without_edits_a_file_whose_package_left_has_no_links),
         };

@@ -21,7 +21,8 @@ def is_running(pid):
 def kill(pids, venv):
     """Returns when they have ended, and the kernel knows what has become of the mount."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     while any(is_running(pid) for pid in pids):
         time.sleep(0.002)
     with contextlib.suppress(OSError):
@@ -29,11 +30,16 @@ def kill(pids, venv):
 
 
 def kill_mount(venv):
-    """All processes that serve this mount; its lock is free afterwards."""
-    wanted = str(venv.site)
-    pids = [pid for pid, command in guard.processes(venv.account.mark)
-            if "fusepkg-mount" in command.split()[0] and wanted in command]
-    kill(pids, venv)
+    """All processes that serve this mount, those as well that one of them started meanwhile: until its lock is free."""
+    wanted, killed = str(venv.site), []
     with open(venv.state / "lock", "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    return pids
+        while True:
+            pids = [pid for pid, command in guard.processes(venv.account.mark)
+                    if "fusepkg-mount" in command.split()[0] and wanted in command]
+            kill(pids, venv)
+            killed += pids
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return killed
+            except BlockingIOError:
+                time.sleep(0.002)
