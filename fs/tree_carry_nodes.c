@@ -1,5 +1,6 @@
 /* tree_carry_nodes.c: what becomes of nodes at a switch, once all names are what they will be. */
 #include "fs/tree_carry.h"
+#include "store/image.h"
 
 static int count_name(const struct edit_entry *n, void *user)
 {
@@ -86,11 +87,45 @@ static int apply_file(struct carry *c, struct edit_node *n)
         return r < 0 ? r : carry_changed(c, n->id, NULL);
 }
 
-/* Names that were seen through a directory, and may be others now; not those that a row stands for. */
+/* Names that were seen through a directory, and may be others now; not those that a row stands for, and not those that
+ * show the same. */
 struct seen_through {
         struct carry *c;
         uint64_t dir;
+        const struct view *other;
+        uint64_t other_below;
+        uint64_t was_below;
+        bool any;
 };
+
+/* Did a row say what the name was?  Then whoever dropped it has told of that.  They are in the order of the rows. */
+static bool was_said(const struct carry *c, uint64_t dir, const char *name, uint64_t was_below)
+{
+        uint64_t cookie = image_cookie(name, strlen(name));
+        size_t low = 0, high = c->entry_count;
+        struct node there;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                const struct carry_entry *e = &c->entries[mid];
+
+                if (e->dir < dir || (e->dir == dir && image_cookie(e->name, strlen(e->name)) < cookie))
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        for (; low < c->entry_count && c->entries[low].dir == dir; low++) {
+                const struct carry_entry *e = &c->entries[low];
+                const struct edit_entry row = { e->dir, cookie, span_of(e->name), e->id, e->type, e->horizon };
+
+                if (image_cookie(e->name, strlen(e->name)) != cookie)
+                        return false;
+                if (strcmp(e->name, name) == 0)
+                        return !was_below || view_lookup(c->old, was_below, name, strlen(name), &there) < 0 ||
+                               tree_row_hides(c->t, &row, there.id, there.st.st_mode);
+        }
+        return false;
+}
 
 static int add_name(const struct view_dirent *d, void *user)
 {
@@ -103,7 +138,14 @@ static int add_name(const struct view_dirent *d, void *user)
         if (r == 0 && (tree_lookup_below(&s->c->after, s->dir, name, d->name.len, &there) < 0 ||
                        tree_row_hides(&s->c->after, &row, there.id, there.st.st_mode)))
                 return 0;
-        return r < 0 && r != -ENOENT ? r : carry_changed(s->c, s->dir, name);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (was_said(s->c, s->dir, name, s->was_below))
+                return 0;
+        if (s->other_below && view_lookup(s->other, s->other_below, name, d->name.len, &there) == 0 && there.id == d->id)
+                return 0;
+        s->any = true;
+        return carry_changed(s->c, s->dir, name);
 }
 
 /* How many more directories the rows show than the view has. */
@@ -128,26 +170,29 @@ static int add_delta(const struct edit_entry *n, void *user)
         return 0;
 }
 
-static int tell_of_names(struct carry *c, const struct carry_dir *d)
+/* *RET_ANY: there is one. */
+static int tell_of_names(struct carry *c, const struct carry_dir *d, bool *ret_any)
 {
-        struct seen_through s = { c, d->id };
-        int r = carry_changed(c, d->id, NULL);
+        struct seen_through before = { c, d->id, c->next, d->below, d->was_below, false };
+        struct seen_through now = { c, d->id, c->old, d->was_below, d->was_below, false };
+        int r = 0;
 
-        if (r < 0 || d->was_below == d->below)
-                return r;
-        if (d->was_below)
-                r = view_readdir(c->old, d->was_below, 0, add_name, &s);
-        if ((r == 0 || r == -ENOENT) && d->below)
-                r = view_readdir(c->next, d->below, 0, add_name, &s);
+        if (d->was_below != d->below && d->was_below)
+                r = view_readdir(c->old, d->was_below, 0, add_name, &before);
+        if ((r == 0 || r == -ENOENT) && d->was_below != d->below && d->below)
+                r = view_readdir(c->next, d->below, 0, add_name, &now);
+        *ret_any = before.any || now.any;
         return r == -ENOENT ? 0 : r;
 }
 
+/* Its time changes with what it shows, not with where that comes from. */
 static int apply_dir(const struct edit_node *from, void *user)
 {
         struct carry *c = user;
         struct delta delta = { .c = c };
         struct edit_node n = *from;
         struct carry_dir *d;
+        bool other = false;
         int r;
 
         if (!n.links || !S_ISDIR(n.mode))
@@ -160,12 +205,15 @@ static int apply_dir(const struct edit_node *from, void *user)
         delta.below = n.below;
         if (r == 0)
                 r = edits_entries(c->t->edits, n.id, 0, 0, add_delta, &delta);
+        if (r == 0)
+                r = tell_of_names(c, d, &other);
         if (r < 0 || (d->was_below == d->below && n.subdirs == delta.subdirs && !d->touched))
                 return r;
         n.subdirs = delta.subdirs;
-        n.mtime = n.ctime = c->now;
+        if (other || d->touched)
+                n.mtime = n.ctime = c->now;
         r = edits_node_put(c->t->edits, &n);
-        return r < 0 ? r : tell_of_names(c, d);
+        return r < 0 ? r : carry_changed(c, d->id, NULL);
 }
 
 static int apply_other(const struct edit_node *n, void *user)

@@ -435,6 +435,23 @@ static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
         assert_true(is_changed(t, sub, "f.py"));
 }
 
+static void a_directory_in_which_no_name_changes_keeps_its_time(void **state)
+{
+        struct edited *t = *state;
+        struct node before, after;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        write_at(t, "pkg/mine", "mine");
+        unlink_at(t, "pkg/a.py");
+        unlink_at(t, "pkg/b.py");
+        rename_to(t, "pkg/sub", "elsewhere");
+        assert_int_equal(tree_find(t->tree, "pkg", &before), 0);
+        switch_to(t, without(t->p, "pkg"));
+        assert_int_equal(tree_find(t->tree, "pkg", &after), 0);
+        assert_int_equal(after.id, before.id);
+        assert_memory_equal(&after.st.st_mtim, &before.st.st_mtim, sizeof(struct timespec));
+}
+
 /* Through another mount of the same partition, say. */
 static void a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch(void **state)
 {
@@ -504,6 +521,7 @@ int main(void)
                 CASE(a_moved_directory_takes_along_what_packages_put_into_it),
                 CASE(the_directory_beside_a_moved_one_keeps_its_id),
                 CASE(a_directory_that_a_file_had_hidden_has_one_name),
+                CASE(a_directory_in_which_no_name_changes_keeps_its_time),
                 CASE(a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch),
                 CASE(a_file_deep_in_a_removed_directory_has_no_links),
                 CASE(without_edits_a_file_whose_package_left_has_no_links),
