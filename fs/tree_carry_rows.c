@@ -250,8 +250,8 @@ static int apply_entry(struct carry *c, struct carry_entry *e)
         return r < 0 || !sub->gone ? r : drop_row(c, d, e);
 }
 
-/* A directory whose names change has a row. */
-static int touch(struct carry *c, uint64_t dir)
+/* A directory with rows of names has one itself; its time stays, as the name shows what it showed. */
+static int make_row(struct carry *c, uint64_t dir)
 {
         struct carry_dir *d;
         struct edit_node n;
@@ -262,7 +262,6 @@ static int touch(struct carry *c, uint64_t dir)
                 r = tree_node(c->t, dir, &n, &stored);
         if (r < 0)
                 return r;
-        d->touched = true;
         n.links = 1;
         if (!stored)
                 d->was_below = n.below;
@@ -277,7 +276,7 @@ static int own_dir(struct carry *c, struct carry_dir *d)
         int r = tree_node(c->t, d->id, &n, &stored);
 
         if (r == 0)
-                r = touch(c, d->parent);
+                r = make_row(c, d->parent);
         if (r < 0)
                 return r;
         const struct edit_entry row = { d->parent, 0, span_of(d->name), d->id, S_IFDIR, d->horizon };
