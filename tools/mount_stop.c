@@ -29,10 +29,10 @@ static int say_busy(const struct target *t, dev_t device, struct errtext *err)
         return errtext_set(err, -EBUSY, "%s is in use by %s", t->site, users.data);
 }
 
-/* An unmounted environment is one that can be mounted again at once: its lock must be free.  It stays taken while
- * another mount namespace (a container that was started meanwhile) has a copy of the mount, over which we have no
- * power. */
-static int wait_until_released(const struct target *t, int process, struct errtext *err)
+/* An unmounted environment is one that can be mounted again at once: its lock must be free, of this PROCESS at least: a
+ * Python may be mounting already.  It stays taken while another mount namespace (a container that was started
+ * meanwhile) has a copy of the mount, over which we have no power. */
+static int wait_until_released(const struct target *t, int pid, int process, struct errtext *err)
 {
         struct mount_info info;
 
@@ -42,7 +42,7 @@ static int wait_until_released(const struct target *t, int process, struct errte
                 if (r < 0)
                         return errtext_set(err, r, "cannot tell whether the mount has ended: %s",
                                            errno_name(r, (char[128]){ 0 }));
-                if (!info.locked) {
+                if (!info.locked || info.pid != pid || info.state == MOUNT_LIVE) {
                         if (process >= 0)
                                 poll(&(struct pollfd){ .fd = process, .events = POLLIN }, 1, EXIT_MAX_MS);
                         return 0;
@@ -61,6 +61,11 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
         struct mount_info info;
         int r = mount_examine(t->site, t->state_fd, &info);
 
+        /* That of a Python that starts may just come. */
+        if (r == 0 && info.state == MOUNT_NONE && info.locked) {
+                (void)mount_came(t);
+                r = mount_examine(t->site, t->state_fd, &info);
+        }
         if (r < 0)
                 return errtext_set(err, r, "cannot read the list of mounts: %s", errno_name(r, (char[128]){ 0 }));
         switch (info.state) {
@@ -86,5 +91,5 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
         if (r == -EBUSY)
                 return say_busy(t, info.device, err);
         /* After a lazy one the process stays for those who still use it. */
-        return r < 0 || lazy ? r : wait_until_released(t, process, err);
+        return r < 0 || lazy ? r : wait_until_released(t, info.pid, process, err);
 }

@@ -49,6 +49,18 @@ def test_sixteen_starts_at_once_mount_once(account, venv):
     assert not venv.is_mounted
 
 
+def test_starts_beside_umounts(account, venv):
+    """A mount that is on its way is waited for, and a new one not taken for the old one that does not end."""
+    starts = account.start(["sh", "-c", 'seq 60 | xargs -P4 -I{} "$1" -c "import sys"', "sh", venv.python],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = []
+    while starts.poll() is None:
+        said.append(venv.fusepkg("umount", "-q", status=None).err)
+    starts.communicate()
+    assert starts.returncode == 0
+    assert not [text for text in said if text and "is in use by" not in text]
+
+
 def test_a_start_waits_for_no_command(account, venv):
     """uv holds the venv's lock while it runs Python."""
     with open(venv.path / ".lock", "r+") as lock:
