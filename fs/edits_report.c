@@ -1,5 +1,6 @@
 #include "fs/edits_report.h"
 
+#include "fs/edits_exchange.h"
 #include "fs/edits_originals.h"
 #include "fs/edits_revert.h"
 #include "store/files.h"
@@ -84,12 +85,36 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
         return 0;
 }
 
-static int read_request(int state_fd, struct request *q, struct errtext *err)
+/* *RET_FD: the folder that it is in, where the report belongs as well. */
+static int open_request(struct tree *t, int state_fd, int *ret_fd, struct buf *ret)
+{
+        cleanup_close int fd = dup(state_fd);
+        int r = fd < 0 ? -errno : file_read_at(fd, EDITS_REQUEST_FILE, REQUEST_MAX, ret);
+
+        if (r == -ENOENT) {
+                struct view_ref *ref = tree_view(t);
+                cleanup_close int other = edits_exchange_open(state_fd, view_environment(ref->view)->id);
+
+                tree_view_done(t, ref);
+                if (other < 0)
+                        return other;
+                r = file_read_at(other, EDITS_REQUEST_FILE, REQUEST_MAX, ret);
+                if (r == 0) {
+                        *ret_fd = steal_fd(&other);
+                        return 0;
+                }
+        }
+        if (r == 0)
+                *ret_fd = steal_fd(&fd);
+        return r;
+}
+
+static int read_request(struct tree *t, int state_fd, struct request *q, int *ret_fd, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 };
         char *line, *save = NULL;
         bool ended = false;
-        int r = file_read_at(state_fd, EDITS_REQUEST_FILE, REQUEST_MAX, &text);
+        int r = open_request(t, state_fd, ret_fd, &text);
 
         if (r < 0)
                 return errtext_set(err, r, "cannot read the request for the edits: %s", errno_name(r, (char[128]){ 0 }));
@@ -163,7 +188,7 @@ static int write_item(const struct edit_item *item, struct buf *b)
         return r < 0 ? r : add_word(b, item->origin, '\n');
 }
 
-static int write_report(struct tree *t, int state_fd, const struct request *q, struct buf *b, struct errtext *err)
+static int write_report(struct tree *t, int io_fd, const struct request *q, struct buf *b, struct errtext *err)
 {
         cleanup_edit_items struct edit_items items = { 0 };
         int r = edit_items_load(t, &items, err);
@@ -171,7 +196,7 @@ static int write_report(struct tree *t, int state_fd, const struct request *q, s
         for (size_t i = 0; q->report && r == 0 && i < items.count; i++)
                 r = write_item(&items.list[i], b);
         if (r == 0 && q->originals)
-                r = edits_originals(&items, state_fd, b, err);
+                r = edits_originals(&items, io_fd, b, err);
         return r;
 }
 
@@ -184,13 +209,13 @@ static int write_bad(const char *sentence, void *user)
 }
 
 /* It belongs to the venv's owner, who may not be us. */
-static int replace_report(int state_fd, const struct buf *b)
+static int replace_report(int io_fd, const struct buf *b)
 {
         struct stat st;
-        int r = file_replace(state_fd, EDITS_REPORT_FILE, b->data, b->len, 0644, false);
+        int r = file_replace(io_fd, EDITS_REPORT_FILE, b->data, b->len, 0644, false);
 
-        if (r == 0 && geteuid() == 0 && fstat(state_fd, &st) == 0) {
-                int ignored = fchownat(state_fd, EDITS_REPORT_FILE, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+        if (r == 0 && geteuid() == 0 && fstat(io_fd, &st) == 0) {
+                int ignored = fchownat(io_fd, EDITS_REPORT_FILE, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
 
                 (void)ignored;
         }
@@ -219,7 +244,7 @@ static int remove_path(struct tree *t, const char *path, struct tree_changes *re
         return r < 0 ? r : tree_changes_add(ret, n.id, NULL);
 }
 
-static int serve(struct tree *t, int state_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)
+static int serve(struct tree *t, int state_fd, int io_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)
 {
         int r = 0;
 
@@ -234,7 +259,7 @@ static int serve(struct tree *t, int state_fd, const struct request *q, struct t
         if (r == 0 && q->count)
                 r = edits_revert(t, state_fd, q->paths, q->count, ret, b, err);
         if (r == 0 && (q->report || q->originals))
-                r = write_report(t, state_fd, q, b, err);
+                r = write_report(t, io_fd, q, b, err);
         pthread_mutex_unlock(&t->lock);
         pthread_mutex_unlock(&t->copy_lock);
         if (r == 0 && q->check)
@@ -243,31 +268,32 @@ static int serve(struct tree *t, int state_fd, const struct request *q, struct t
 }
 
 /* The ioctl gives a number alone. */
-static void report_error(int state_fd, const char *sentence)
+static void report_error(int io_fd, const char *sentence)
 {
         cleanup_buf struct buf text = { 0 };
 
         if (buf_add_str(&text, EDITS_REPORT_HEAD "\nerror ") == 0 && add_word(&text, sentence, '\n') == 0 &&
             buf_add_str(&text, "end\n") == 0)
-                (void)replace_report(state_fd, &text);
+                (void)replace_report(io_fd, &text);
 }
 
 int edits_serve_request(struct tree *t, int state_fd, struct tree_changes *ret, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 };
+        cleanup_close int io_fd = -1;
         struct errtext why = { "" };
         struct request q = { 0 };
-        int r = read_request(state_fd, &q, &why);
+        int r = read_request(t, state_fd, &q, &io_fd, &why);
 
         if (r == 0)
-                r = serve(t, state_fd, &q, ret, &text, &why);
+                r = serve(t, state_fd, io_fd, &q, ret, &text, &why);
         if (r == 0)
-                r = replace_report(state_fd, &text);
+                r = replace_report(io_fd, &text);
         request_release(&q);
         if (r < 0) {
                 errtext_set(err, r, "%s", why.text[0] ? why.text : errno_name(r, (char[128]){ 0 }));
                 if (why.text[0])
-                        report_error(state_fd, why.text);
+                        report_error(io_fd < 0 ? state_fd : io_fd, why.text);
         }
         return r;
 }

@@ -180,12 +180,35 @@ def test_names_can_be_removed_while_others_take_all_room(root, on_small, kind, s
             os.rmdir(site / f"name{n}")
         os.truncate(site / "demo/big.bin", 0)
         os.unlink(site / "demo/a.py")
+        check_commands(venv)
     finally:
         greedy.kill()
         greedy.wait()
     assert not [n for n in os.listdir(site) if n.startswith("name")]
     os.unlink(venv.path.parent / "all")
-    assert (site / "demo/big.bin").read_bytes() == b"" and not (site / "demo/a.py").exists()
+    assert (site / "demo/big.bin").read_bytes() == b"" and (site / "demo/a.py").read_text() == "a = 1\n"
+
+
+def check_commands(venv):
+    """demo/a.py was removed, and demo/big.bin changed."""
+    found = venv.fusepkg("verify", "--json", status=1).json()
+    assert {d["path"] for d in found["differences"]} == {"demo/a.py", "demo/big.bin"}, found
+    assert venv.fusepkg("diff", "--name-only").out.split() == ["demo/a.py", "demo/big.bin"]
+    venv.fusepkg("revert", "-q", "demo/a.py")
+    assert venv.fusepkg("diff", "--name-only").out.split() == ["demo/big.bin"]
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_commands_on_a_full_disk(account, on_small, mounted):
+    venv = on_small(account, "tmpfs", "16M")
+    account.run(["rm", venv.site / "demo/a.py"])
+    account.run(["truncate", "-s", "10", venv.site / "demo/big.bin"])
+    if not mounted:
+        venv.fusepkg("umount")
+    fill(venv.path.parent / "all")
+    check_commands(venv)
+    os.unlink(venv.path.parent / "all")
+    assert not [name for name in os.listdir("/dev/shm") if name.startswith("fusepkg-")]
 
 
 def test_a_quota(root, small, make_wheel):
@@ -248,8 +271,11 @@ def test_a_venv_that_is_read_only_can_be_read(root, small, make_wheel):
     venv.fusepkg("umount")
     subprocess.run(["mount", "-o", "remount,ro", parent], check=True)
     try:
+        assert venv.fusepkg("diff", "--name-only").out.split() == ["demo/mine.py"]
         venv.fusepkg("mount", "-q")
         site = venv.site
+        assert venv.fusepkg("diff", "--name-only").out.split() == ["demo/mine.py"]
+        assert "mine.py" in venv.fusepkg("verify", status=1).out
         assert (site / "demo/mine.py").read_text() == "mine = 1\n" and (site / "demo/big.bin").read_bytes() == BIG
         for action, *args in ((os.mkdir, site / "new"), (os.unlink, site / "demo/a.py"), (os.rename, site / "demo", site / "x"),
                               (os.truncate, site / "demo/a.py", 0), (os.chmod, site / "demo/a.py", 0o600),
