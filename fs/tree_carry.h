@@ -100,12 +100,16 @@ int carry_plan_nodes(struct carry *c);
 int carry_apply_below(struct carry *c); /* before carry_apply_generated */
 int carry_apply_nodes(struct carry *c);
 
-/* tree_carry_keep.c: notes a file; or the files in a directory as it was, ALL or those with bytes of the user's or of
- * slots that leave; then does it. */
+/* tree_carry_keep.c: notes a file; or the files in a directory as it was; then does it. */
+enum carry_lost {
+        LOST_ALL,
+        LOST_USERS,   /* those with bytes of the user's, or of slots that leave */
+        LOST_LEAVING, /* those of slots that leave */
+};
 int carry_add_loss(struct carry_losses *l, const char *path, uint64_t id);
 void carry_losses_release(struct carry_losses *l);
 int carry_lose(struct carry *c, const char *path, uint64_t id);
-int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, bool all);
+int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, enum carry_lost which);
 int carry_keep(struct carry *c);
 
 bool carry_is_generated_name(const char *name);

@@ -149,15 +149,14 @@ static int above(struct carry *c, uint64_t dir, struct carry_dir **ret)
         return r < 0 ? r : carry_fate(c, *ret);
 }
 
-/* What could be seen in it.  Of files that go with their package, which the user gave these names, ALL; else the
- * store has them still. */
-static int lose_moved(struct carry *c, struct carry_dir *d, bool all)
+/* What could be seen in it.  Of files that go with their package, which the user gave these names, all; else the store
+ * has them still. */
+static int lose_moved(struct carry *c, struct carry_dir *d, enum carry_lost which)
 {
         struct carry_dir *with_path;
         int r = carry_dir_path(c, d->id, &with_path);
 
-        d->gone = true;
-        return r < 0 ? r : carry_lose_tree(c, d->path, d->id, all);
+        return r < 0 ? r : carry_lose_tree(c, d->path, d->id, which);
 }
 
 /* Does a directory show one of the view that is not the one at its own name, since it was moved?  Then it takes that
@@ -198,7 +197,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         struct edit_node n = { 0 };
         struct carry_dir *up;
         struct node there;
-        bool moved;
+        bool moved, leaves;
         int r = above(c, row->dir, &up);
 
         if (r == 0)
@@ -210,9 +209,16 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         }
         if (r < 0)
                 return r;
-        if (up->gone || (moved && carry_leaves(c, d->id))) {
-                d->gone = true;
-                return moved ? lose_moved(c, d, carry_leaves(c, d->id)) : 0;
+        leaves = moved && carry_leaves(c, d->id);
+        d->gone = up->gone || (leaves && !d->needed);
+        if (d->gone)
+                return moved ? lose_moved(c, d, leaves ? LOST_ALL : LOST_USERS) : 0;
+        if (leaves) { /* from now on it has what the user has put there */
+                r = lose_moved(c, d, LOST_LEAVING);
+                if (r < 0)
+                        return r;
+                n.below = 0;
+                moved = false;
         }
         r = carry_lookup(c, up->below, row->name.data, &there);
         if (r < 0 && r != -ENOENT)
@@ -227,7 +233,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         }
         /* Something newer has the name. */
         d->gone = true;
-        return moved ? lose_moved(c, d, false) : 0;
+        return moved ? lose_moved(c, d, LOST_USERS) : 0;
 }
 
 /* The horizon of a row that names a directory from now on which the view no longer has.  A whiteout may be there,

@@ -38,7 +38,7 @@ int carry_lose(struct carry *c, const char *path, uint64_t id)
 struct walk {
         struct carry *c;
         struct buf path;
-        bool all;
+        enum carry_lost which;
 };
 
 static int lose_dir(struct walk *w, uint64_t dir);
@@ -50,7 +50,9 @@ static int lose_file(struct walk *w, uint64_t id)
 
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (!w->all && !edits_is_new(id) && !(r == 0 && n.data) && !carry_leaves(w->c, id))
+        if (w->which == LOST_LEAVING && (edits_is_new(id) || !carry_leaves(w->c, id)))
+                return 0;
+        if (w->which == LOST_USERS && !edits_is_new(id) && !(r == 0 && n.data) && !carry_leaves(w->c, id))
                 return 0;
         return carry_lose(w->c, w->path.data, id);
 }
@@ -73,9 +75,9 @@ static int lose_dir(struct walk *w, uint64_t dir)
         return tree_list(w->c->t, dir, 0, false, lose_name, w);
 }
 
-int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, bool all)
+int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, enum carry_lost which)
 {
-        struct walk w = { .c = c, .all = all };
+        struct walk w = { .c = c, .which = which };
         int r = buf_add_str(&w.path, path);
 
         if (r == 0)

@@ -226,10 +226,11 @@ static void a_moved_directory_has_only_what_it_had(void **state)
         assert_int_equal(tree_id(t, "ns"), new);
         assert_false(tree_has(t, "old/one"));
         assert_reads(t, "old/two/x.py", "2");
-        switch_to(t, without(t->p, "two")); /* its last package: all that could be seen in it is kept */
-        assert_false(tree_has(t, "old"));
+        switch_to(t, without(t->p, "two")); /* its last package: what else could be seen in it is kept */
+        assert_int_equal(tree_id(t, "old"), ns);
+        assert_false(tree_has(t, "old/two"));
         assert_kept(t, "old/two/x.py", "2");
-        assert_kept(t, "old/mine.txt", "mine");
+        assert_reads(t, "old/mine.txt", "mine");
         assert_int_equal(tree_id(t, "ns"), new);
         switch_to(t, with(t->p, "three", "2", ns3)); /* the pinned id was the other's; who stands here stays all the same */
         assert_int_equal(tree_id(t, "ns"), new);
@@ -435,6 +436,28 @@ static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
         assert_true(is_changed(t, sub, "f.py"));
 }
 
+static void a_moved_directory_stays_for_what_the_user_has_put_there(void **state)
+{
+        struct edited *t = *state;
+        uint64_t sub;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        sub = tree_id(t, "pkg/sub");
+        rename_to(t, "pkg/sub", "moved");
+        write_at(t, "moved/mine", "mine");
+        make_at(t, "moved/folder", S_IFDIR | 0755);
+        write_at(t, "moved/folder/mine", "mine too");
+        switch_to(t, without(t->p, "pkg"));
+        assert_int_equal(tree_id(t, "moved"), sub);
+        assert_reads(t, "moved/mine", "mine");
+        assert_reads(t, "moved/folder/mine", "mine too");
+        assert_false(tree_has(t, "moved/c.py"));
+        assert_kept(t, "moved/c.py", "c1");
+        assert_int_equal(t->changes.kept, 1);
+        assert_true(is_changed(t, sub, "c.py"));
+        assert_false(tree_has(t, "pkg"));
+}
+
 static void a_directory_in_which_no_name_changes_keeps_its_time(void **state)
 {
         struct edited *t = *state;
@@ -521,6 +544,7 @@ int main(void)
                 CASE(a_moved_directory_takes_along_what_packages_put_into_it),
                 CASE(the_directory_beside_a_moved_one_keeps_its_id),
                 CASE(a_directory_that_a_file_had_hidden_has_one_name),
+                CASE(a_moved_directory_stays_for_what_the_user_has_put_there),
                 CASE(a_directory_in_which_no_name_changes_keeps_its_time),
                 CASE(a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch),
                 CASE(a_file_deep_in_a_removed_directory_has_no_links),
