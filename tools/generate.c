@@ -75,6 +75,28 @@ int generate_escaped(struct buf *ret, const char *text, size_t len, const char *
         return r;
 }
 
+int generate_words(struct buf *ret, const char *words)
+{
+        int r = 0;
+
+        for (; *words && r == 0; words++)
+                r = buf_add_char(ret, *words == '|' ? ' ' : *words);
+        return r;
+}
+
+int generate_pattern(struct buf *ret, const struct command *c)
+{
+        int r = buf_printf(ret, "'%s'", c->name);
+
+        for (const char *p = c->aliases; r == 0 && p && *p;) {
+                size_t len = strcspn(p, " ");
+
+                r = buf_printf(ret, "|%.*s", (int)len, p);
+                p += len + strspn(p + len, " ");
+        }
+        return r;
+}
+
 /* --- the program --- */
 
 static int fill_template(const char *path, struct buf *ret)

@@ -34,5 +34,9 @@ bool generate_is_first_of_group(const struct command *const *table, const struct
 
 /* Appends TEXT, LEN bytes of it, with a backslash before each of its bytes that is in SPECIAL. */
 int generate_escaped(struct buf *ret, const char *text, size_t len, const char *special);
+/* Appends "a b c" of "a|b|c". */
+int generate_words(struct buf *ret, const char *words);
+/* Appends what the command is called, as a pattern: "'add'|install", "'store du'". */
+int generate_pattern(struct buf *ret, const struct command *c);
 
 #endif

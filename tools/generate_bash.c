@@ -50,15 +50,6 @@ static const char tail[] =
         "}\n"
         "complete -F _fusepkg fusepkg\n";
 
-static int add_words(struct buf *ret, const char *words)
-{
-        int r = 0;
-
-        for (; *words && r == 0; words++)
-                r = buf_add_char(ret, *words == '|' ? ' ' : *words);
-        return r;
-}
-
 /* "value=…", what _fusepkg_value() takes. */
 static int add_value(struct buf *ret, const char *variable, enum value_kind kind, const char *words)
 {
@@ -69,7 +60,7 @@ static int add_value(struct buf *ret, const char *variable, enum value_kind kind
                 return buf_printf(ret, "%s=%s", variable, kinds[kind]);
         r = buf_printf(ret, "%s='", variable);
         if (r == 0)
-                r = add_words(ret, words);
+                r = generate_words(ret, words);
         return r < 0 ? r : buf_add_char(ret, '\'');
 }
 
@@ -103,27 +94,15 @@ static int add_values(struct buf *ret, const struct option_spec *options)
         return r;
 }
 
-/* "add|install)", "'store du')" */
-static int add_pattern(struct buf *ret, const struct command *c)
-{
-        int r = buf_printf(ret, "        '%s'", c->name);
-
-        for (const char *p = c->aliases; r == 0 && p && *p;) {
-                size_t len = strcspn(p, " ");
-
-                r = buf_printf(ret, "|%.*s", (int)len, p);
-                p += len + strspn(p + len, " ");
-        }
-        return r < 0 ? r : buf_add_str(ret, ")\n");
-}
-
 static int add_command(struct buf *ret, const struct command *c)
 {
         enum value_kind kind = generate_argument_kind(c);
-        int r = add_pattern(ret, c);
+        int r = buf_add_str(ret, "        ");
 
         if (r == 0)
-                r = buf_add_str(ret, "                options='");
+                r = generate_pattern(ret, c);
+        if (r == 0)
+                r = buf_add_str(ret, ")\n                options='");
         if (r == 0)
                 r = add_names(ret, c->options);
         if (r == 0)

@@ -56,8 +56,8 @@ static int add_value(struct buf *ret, const struct option_spec *s)
                 return buf_add_str(ret, " -r -F");
         case VALUE_WORDS:
                 r = buf_add_str(ret, " -x -a '");
-                for (const char *p = s->argument; r == 0 && *p; p++)
-                        r = buf_add_char(ret, *p == '|' ? ' ' : *p);
+                if (r == 0)
+                        r = generate_words(ret, s->argument);
                 return r < 0 ? r : buf_add_str(ret, "'");
         case VALUE_OTHER:
                 break;

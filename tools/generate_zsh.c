@@ -62,8 +62,8 @@ static int add_action(struct buf *ret, const char *name, enum value_kind kind)
         case VALUE_FILE:
                 return buf_add_str(ret, "_files");
         case VALUE_WORDS:
-                for (const char *p = name; r == 0 && *p; p++)
-                        r = buf_add_char(ret, *p == '|' ? ' ' : *p);
+                if (r == 0)
+                        r = generate_words(ret, name);
                 return r < 0 ? r : buf_add_char(ret, ')');
         case VALUE_OTHER:
                 break;
@@ -99,30 +99,14 @@ static int add_options(struct buf *ret, const struct option_spec *options)
         return r;
 }
 
-/* "(add|install)" */
-static int add_pattern(struct buf *ret, const struct command *c)
-{
-        size_t group = generate_group_length(c);
-        int r;
-
-        if (group)
-                return buf_printf(ret, "        ('%s')\n", c->name);
-        r = buf_printf(ret, "        (%s", c->name);
-        for (const char *p = c->aliases; r == 0 && p && *p;) {
-                size_t len = strcspn(p, " ");
-
-                r = buf_printf(ret, "|%.*s", (int)len, p);
-                p += len + strspn(p + len, " ");
-        }
-        return r < 0 ? r : buf_add_str(ret, ")\n");
-}
-
 static int add_command(struct buf *ret, const struct command *c)
 {
-        int r = add_pattern(ret, c);
+        int r = buf_add_str(ret, "        (");
 
         if (r == 0)
-                r = buf_add_str(ret, "                _arguments -s -S");
+                r = generate_pattern(ret, c);
+        if (r == 0)
+                r = buf_add_str(ret, ")\n                _arguments -s -S");
         if (r == 0)
                 r = add_options(ret, c->options);
         if (r == 0)
