@@ -288,7 +288,21 @@ static int tell_missing(const struct index_lease *lease, void *user)
         return outside_paths_add(&l->told, lease->venv) < 0 || tell(l->report, &gone) < 0 ? no_memory(l) : 0;
 }
 
-static int tell_all(struct report *report, struct errtext *err)
+/* The venv that other commands would take uses this store, though it has no lease: the store may be read-only here. */
+static int tell_own(const struct options *o, struct leases *l)
+{
+        cleanup_target struct target t = TARGET_INIT;
+        struct errtext why;
+
+        if (target_open_as_is(o, &t, &why) < 0 || !t.environment || strcmp(t.environment->store_id, l->store->id) != 0 ||
+            outside_paths_have(&l->found, t.environment->id))
+                return 0;
+        if (outside_paths_add(&l->told, t.venv) < 0 || outside_paths_add(&l->found, t.environment->id) < 0)
+                return no_memory(l);
+        return tell_target(l->report, &t, l->err);
+}
+
+static int tell_all(const struct options *o, struct report *report, struct errtext *err)
 {
         struct leases l = { .report = report, .err = err };
         struct store *store = NULL;
@@ -302,6 +316,8 @@ static int tell_all(struct report *report, struct errtext *err)
         l.store = store;
         if (r == 0)
                 r = index_each_lease(x, tell_found, &l);
+        if (r == 0)
+                r = tell_own(o, &l);
         if (r == 0)
                 r = index_each_lease(x, tell_missing, &l);
         if (r < 0 && !err->text[0])
@@ -326,7 +342,7 @@ static int run(const struct options *o)
                 if (r == 0)
                         r = tell_target(&report, &t, &err);
         } else {
-                r = tell_all(&report, &err);
+                r = tell_all(o, &report, &err);
         }
         if (r < 0) {
                 json_decref(report.list);
