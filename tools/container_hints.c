@@ -64,8 +64,10 @@ int container_advice(const struct container_facts *f, struct buf *ret)
         if (f->kind == CONTAINER_NONE)
                 return 0;
         return buf_add_str(ret, f->kind == CONTAINER_KUBERNETES
-                                        ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod\n"
-                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the container's command line\n");
+                                        ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod; a seccomp "
+                                          "profile of its own (seccompProfile: Localhost) must allow mount(2)\n"
+                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the container's command line; a seccomp "
+                                          "profile of one's own must allow mount(2), as does '--security-opt seccomp=unconfined'\n");
 }
 
 int container_ways_out(const struct container_facts *f, const char *venv, struct buf *ret)
