@@ -21,7 +21,7 @@
 #include "fs/server_work.h"
 
 enum {
-        HANDOVER_VERSION = 2,
+        HANDOVER_VERSION = 3,
         HANDOVER_CELLS = SERVER_THREADS + 1, /* the last is the keeper's */
         HANDOVER_KEEPER_CELL = SERVER_THREADS,
         HANDOVER_PARKED = RELOADS_MAX,
@@ -77,6 +77,7 @@ struct handover {
         _Atomic int32_t worker_pid;
         _Atomic uint32_t stopping;   /* the mount goes: nobody is started any more */
         _Atomic uint32_t read_only;  /* the mount is */
+        _Atomic uint32_t resting;    /* no request for a while: the keeper sleeps, and whoever takes the next one wakes it */
         _Atomic uint32_t faulted;    /* the worker's, when it dies of a fault of its own: cells.h */
         uint64_t device;             /* the mount's, as dev_t; the first worker's */
 
@@ -117,6 +118,8 @@ enum handover_message {
         MESSAGE_STOP = 'E',    /* keeper: end, leaving nothing half done */
         MESSAGE_RELOAD = 'R',  /* keeper: read the environment again */
         MESSAGE_HAND_ON = 'H', /* keeper: requests wait, and nobody reads them: server_hand_on */
+        MESSAGE_REST = 'I',    /* keeper: no request for a while: memory is given back */
+        MESSAGE_AWAKE = 'A',   /* worker: a request has come while `resting` was set */
 };
 int handover_send(int fd, enum handover_message message, int passed);
 /* 0: the other has gone; -EAGAIN: nothing to be read, without BLOCK.  *RET_PASSED: a descriptor, or -1; may be NULL. */

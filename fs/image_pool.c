@@ -76,8 +76,7 @@ void image_pool_free(struct image_pool *p)
         for (size_t i = 0; i < POOL_FDS; i++)
                 if (p->fds[i].fd >= 0)
                         close(p->fds[i].fd);
-        for (size_t i = 0; i < POOL_BLOCKS; i++)
-                free(p->blocks[i].data);
+        image_pool_rest(p);
         for (size_t i = 0; i < p->count; i++)
                 image_close(p->images[i].image);
         free(p->images);
@@ -285,6 +284,7 @@ static int borrow_fd(struct image_pool *p, const uint8_t id[SHA256_SIZE], bool i
         return fd;
 }
 
+/* STALE: a damaged or replaced file must not stay in the table: the next reader opens what is there then. */
 static void give_back(struct image_pool *p, int fd, struct pool_fd *hold, bool stale)
 {
         int close_fd = -1;
@@ -302,17 +302,6 @@ static void give_back(struct image_pool *p, int fd, struct pool_fd *hold, bool s
         pthread_mutex_unlock(&p->lock);
         if (close_fd >= 0)
                 close(close_fd);
-}
-
-static void release_fd(struct image_pool *p, int fd, struct pool_fd *hold)
-{
-        give_back(p, fd, hold, false);
-}
-
-/* A damaged or replaced file must not stay in the table: the next reader opens what is there then. */
-static void forget_fd(struct image_pool *p, int fd, struct pool_fd *hold)
-{
-        give_back(p, fd, hold, true);
 }
 
 /* Blocks ------------------------------------------------------------------------------------------------------- */
@@ -338,6 +327,18 @@ static struct pool_block *victim_block(struct image_pool *p)
         return oldest;
 }
 
+void image_pool_rest(struct image_pool *p)
+{
+        pthread_mutex_lock(&p->lock);
+        for (struct pool_block *b = p->blocks; b < p->blocks + POOL_BLOCKS; b++) {
+                if (b->users == 0) {
+                        free(b->data);
+                        *b = (struct pool_block){ 0 };
+                }
+        }
+        pthread_mutex_unlock(&p->lock);
+}
+
 static int load_block(struct image_pool *p, const struct image *img, uint32_t number, void *data, struct errtext *err)
 {
         struct pool_fd *hold = NULL;
@@ -349,11 +350,11 @@ static int load_block(struct image_pool *p, const struct image *img, uint32_t nu
                 return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
         r = image_read_block(img, fd, number, data);
         if (r < 0) {
-                forget_fd(p, fd, hold);
+                give_back(p, fd, hold, true);
                 return errtext_set(err, -EIO, "%s/%s: block %u is damaged: %s", p->store->path, name, number,
                                    errno_name(r, why));
         }
-        release_fd(p, fd, hold);
+        give_back(p, fd, hold, false);
         return r;
 }
 
@@ -429,11 +430,11 @@ static ssize_t read_object(struct image_pool *p, const struct image *img, const 
                 return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
         n = image_read_object(img, fd, e->object, data, len, offset);
         if (n < 0) {
-                forget_fd(p, fd, hold);
+                give_back(p, fd, hold, true);
                 return errtext_set(err, -EIO, "%s/%s is damaged near byte %llu: %s", p->store->path, name,
                                    (unsigned long long)offset, errno_name((int)n, why));
         }
-        release_fd(p, fd, hold);
+        give_back(p, fd, hold, false);
         return n;
 }
 
@@ -478,11 +479,11 @@ static int read_record(struct image_pool *p, const struct image *img, struct buf
                 return errtext_set(err, -EIO, "cannot open %s/%s: %s", p->store->path, name, errno_name(fd, why));
         r = image_read_record(img, fd, ret);
         if (r < 0) {
-                forget_fd(p, fd, hold);
+                give_back(p, fd, hold, true);
                 return errtext_set(err, r == -ENOMEM ? r : -EIO, "%s/%s: its RECORD is damaged: %s", p->store->path, name,
                                    errno_name(r, why));
         }
-        release_fd(p, fd, hold);
+        give_back(p, fd, hold, false);
         return 0;
 }
 

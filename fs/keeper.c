@@ -83,6 +83,7 @@ static bool start_worker(struct keeper *k)
         k->kill_at = 0;
         k->start_at = 0;
         k->loading_since = k->now;
+        keeper_awake(k);
         memset(k->watch, 0, sizeof(k->watch));
         k->unread_since = k->stopped_since = 0;
         return pid > 0;
@@ -259,6 +260,8 @@ static void hear(struct keeper *k)
                         handover_send(HANDOVER_FD_SOCKET, MESSAGE_TAKEN, -1);
                 } else if (r == MESSAGE_SERVING) {
                         serving(k);
+                } else if (r == MESSAGE_AWAKE) {
+                        keeper_awake(k);
                 } else if (r <= 0) {
                         return;
                 }
@@ -362,6 +365,8 @@ static int timeout(const struct keeper *k)
                 return k->start_at > k->now && k->start_at - k->now < KEEPER_TICK ? (int)(k->start_at - k->now) : KEEPER_TICK;
         for (unsigned i = 0; i < HANDOVER_CELLS; i++)
                 busy = busy || k->watch[i].unique;
+        if (!busy && k->resting)
+                return -1;
         return busy ? KEEPER_TICK : KEEPER_IDLE;
 }
 
@@ -373,7 +378,7 @@ static void __attribute__((noreturn)) run(struct keeper *k)
                 struct pollfd fds[] = {
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_PEER, POLLIN, 0 }, { k->signal_fd, POLLIN, 0 },
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_SOCKET, POLLIN, 0 },
-                        { k->is_mounted ? HANDOVER_FD_FUSE : -1, is_refusing(k) ? POLLIN : 0, 0 },
+                        { k->is_mounted ? HANDOVER_FD_FUSE : -1, is_refusing(k) || k->resting ? POLLIN : 0, 0 },
                 };
 
                 if (poll(fds, ARRAY_LEN(fds), timeout(k)) < 0 && errno != EINTR)
@@ -394,6 +399,8 @@ static void __attribute__((noreturn)) run(struct keeper *k)
                         if (k->h->worker_state == WORKER_NONE)
                                 end(k, 0);
                         poll(fds, 3, 20); /* nothing new comes from there; until the worker has ended */
+                } else if ((fds[3].revents & POLLIN) && k->resting) {
+                        keeper_awake(k);
                 } else if (fds[3].revents & POLLIN) {
                         keeper_refuse_next(k);
                 }
@@ -434,6 +441,7 @@ static void init(struct keeper *k, struct handover *h, int ready_fd)
 {
         *k = (struct keeper){ .h = h, .ready_fd = ready_fd, .previous_fd = -1, .now = 1, .last_real = real_ms() };
         k->signal_fd = take_over_signals();
+        keeper_awake(k);
         prctl(PR_SET_NAME, "fusepkg-mount");
         atomic_store(&h->keeper_pid, getpid());
 }

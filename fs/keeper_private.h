@@ -9,7 +9,7 @@
 /* Milliseconds, of the keeper's own clock: time in which it did not run itself (a frozen container) does not count. */
 enum {
         KEEPER_TICK = 1000,        /* while something is under way */
-        KEEPER_IDLE = 2000,
+        KEEPER_IDLE = 2000,        /* … and nothing is; after so much of that the keeper rests */
         KEEPER_STEP_MAX = 3000,    /* what a pause counts for at most */
         CELL_LIMIT = 16000,        /* a request without an answer: its storage stalls */
         SYNC_LIMIT = 25000,        /* fsync, on a disk that shows no progress */
@@ -63,10 +63,14 @@ struct keeper {
         int64_t unread_since;
         int64_t stopped_since;
         int64_t stalled_until;
+        int64_t quiet_since;  /* no request since; 0: there are some */
+        bool resting;         /* there is nothing to look at before a request comes */
 };
 
 /* keeper_watch.c.  Looks at the cells, at each tick. */
 void keeper_watch(struct keeper *k);
+/* A request has come, or something is under way. */
+void keeper_awake(struct keeper *k);
 /* Without a worker: answers what waits, and what a dead worker has left. */
 void keeper_refuse_left(struct keeper *k);
 void keeper_refuse_next(struct keeper *k);

@@ -225,6 +225,35 @@ static void watch_stopped(struct keeper *k)
                 keeper_kill(k, "it was stopped");
 }
 
+/* Rest ---------------------------------------------------------------------------------------------------------- */
+
+void keeper_awake(struct keeper *k)
+{
+        k->resting = false;
+        k->quiet_since = 0;
+        atomic_store(&k->h->resting, 0);
+}
+
+/* Two hundred mounts that nobody uses should cost nothing.  Who takes a request says so from now on, if it sees that we
+ * rest; what was taken before that is seen here.  What nobody takes wakes us by the connection. */
+static void rest(struct keeper *k)
+{
+        if (!k->quiet_since)
+                k->quiet_since = k->now;
+        if (k->resting || k->now - k->quiet_since < KEEPER_IDLE || k->down_since || k->kill_at || k->upgrading)
+                return;
+        atomic_store(&k->h->resting, 1);
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
+                if (atomic_load(&handover_cell(k->h, i)->state) == CELL_BUSY)
+                        return keeper_awake(k);
+        if (has_read(k))
+                return keeper_awake(k);
+        k->resting = true;
+        handover_send(HANDOVER_FD_SOCKET, MESSAGE_REST, -1);
+}
+
+/* The tick ------------------------------------------------------------------------------------------------------ */
+
 static void watch_cells(struct keeper *k, bool *progress)
 {
         unsigned refused = 0;
@@ -244,14 +273,20 @@ static void watch_cells(struct keeper *k, bool *progress)
 void keeper_watch(struct keeper *k)
 {
         struct pollfd p = { HANDOVER_FD_FUSE, POLLIN, 0 };
-        bool progress = false;
+        bool progress = false, read, waits;
 
         if (k->h->worker_state != WORKER_SERVING)
                 return;
         watch_stopped(k);
         watch_cells(k, &progress);
+        read = has_read(k);
+        waits = poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
+        if (read || progress || waits)
+                keeper_awake(k);
+        else
+                rest(k);
         /* While some are copied, the others wait. */
-        if (has_read(k) || progress || poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN)) {
+        if (read || progress || !waits) {
                 k->unread_since = 0;
                 return;
         }

@@ -6,6 +6,7 @@
 #include "store/files.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 /* A venv that cannot be written is mounted all the same, read-only. */
 static int open_edits(struct server *s, const struct environment *e, struct errtext *err)
@@ -68,6 +69,7 @@ int mount_load_hold(int state_fd)
                 hold = store_hold_open(store);
         store_close(store);
         environment_free(e);
+        malloc_trim(0); /* the keeper has no use for it */
         return hold;
 }
 

@@ -2,15 +2,15 @@
 #include "fs/environment.h"
 #include "fs/handover.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
-#include <time.h>
 
 enum { PRIME_LIMIT_S = 10, READ_AHEAD_KB = 1024 };
 
@@ -36,7 +36,6 @@ static int touch(const char *site)
         cleanup_close int fd = -1;
         struct statx stx;
         char data[64];
-        DIR *dir;
 
         if (dirfd < 0)
                 return -errno;
@@ -49,12 +48,6 @@ static int touch(const char *site)
         statx(dirfd, "", AT_EMPTY_PATH, STATX_ALL, &stx);
         close(steal_fd(&fd)); /* FLUSH */
         read_ahead(dirfd);
-        dir = fdopendir(steal_fd(&dirfd));
-        if (!dir)
-                return -errno;
-        while (readdir(dir))
-                ;
-        closedir(dir);
         return 0;
 }
 
@@ -91,22 +84,25 @@ int prime_fork(const char *site, int fuse_fd, struct prime *ret)
 
 int prime_run(struct prime *p)
 {
-        struct timespec pause = { 0, 200000 }; /* 0.2 ms */
-        int status;
+        struct pollfd ended = { .events = POLLIN };
+        int status = 0;
+        pid_t done;
 
         if (write(p->go_fd, "g", 1) != 1)
                 return -errno;
         close(p->go_fd);
         p->go_fd = -1;
-        for (long waited = 0; waited < PRIME_LIMIT_S * 5000L; waited++) {
-                pid_t done = waitpid(p->pid, &status, WNOHANG);
-
-                if (done == p->pid)
-                        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
-                if (done < 0 && errno != EINTR)
-                        return -errno;
-                nanosleep(&pause, NULL);
-        }
+        ended.fd = pidfd_open(p->pid, 0);
+        if (ended.fd < 0)
+                return -errno;
+        while (poll(&ended, 1, PRIME_LIMIT_S * 1000) < 0 && errno == EINTR)
+                ;
+        close(ended.fd);
+        done = waitpid(p->pid, &status, WNOHANG);
+        if (done == p->pid)
+                return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+        if (done < 0)
+                return -errno;
         kill(p->pid, SIGKILL);
         return -ETIMEDOUT;
 }

@@ -175,6 +175,8 @@ static int read_request(struct server *s, struct server_cell *c)
                 atomic_store(&c->since, now_ns());
                 atomic_store(&c->begun, atomic_load(&c->since));
                 atomic_store(&c->state, CELL_BUSY);
+                if (atomic_load(&s->handover->resting) && atomic_exchange(&s->handover->resting, 0))
+                        handover_send(HANDOVER_FD_SOCKET, MESSAGE_AWAKE, -1);
                 return 1;
         }
 }

@@ -146,6 +146,10 @@ static bool obey(struct worker *w)
                 case MESSAGE_HAND_ON:
                         server_hand_on(&w->server);
                         break;
+                case MESSAGE_REST:
+                        image_pool_rest(w->server.pool);
+                        malloc_trim(0);
+                        break;
                 default:
                         return r != 0;
                 }
@@ -311,8 +315,9 @@ void worker_main(void)
         s->site = w.handover->site;
         s->took_over = w.handover->init_size != 0;
         w.keeper_fd = open_keeper(w.handover);
-        /* Threads share two arenas, and what a request of 1 MiB took is kept for the next one. */
-        mallopt(M_ARENA_MAX, 2);
+        /* One arena for all threads, since the top of others is never given back; what a request of 1 MiB took is kept
+         * for the next one, until no more come (MESSAGE_REST). */
+        mallopt(M_ARENA_MAX, 1);
         mallopt(M_MMAP_THRESHOLD, 4 << 20);
         mallopt(M_TRIM_THRESHOLD, 4 << 20);
         log_open(&s->log, s->state_fd, w.handover->foreground);

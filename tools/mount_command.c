@@ -109,25 +109,34 @@ static int refresh(struct target *t, const struct mount_info *info, const struct
         return EXIT_DONE;
 }
 
+/* Is there anything for catch_up to do? */
+static int is_behind(const struct target *t, struct errtext *err)
+{
+        const char *store = getenv("FUSEPKG_STORE");
+        struct outside_paths fresh = { 0 };
+        int r = bare_seen_new(t, &fresh);
+
+        if (r < 0)
+                return errtext_set(err, r, "cannot tell what has appeared in '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
+        r = fresh.count > 0 || (store && *store && strcmp(store, t->environment->store_path) != 0);
+        outside_paths_release(&fresh);
+        return r;
+}
+
 /* What has appeared in the bare folder takes the place of what the environment has of the same name, and a store that
  * was moved is noted: changes like any other. */
 static int catch_up(const struct options *o, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;
-        const char *store = getenv("FUSEPKG_STORE");
-        struct outside_paths fresh = { 0 };
         int r = change_open(o, &c, err);
 
-        if (r == 0)
-                r = bare_seen_new(&c.t, &fresh);
-        if (r == 0 && c.t.environment && (fresh.count || (store && *store && strcmp(store, c.t.environment->store_path) != 0))) {
+        if (r == 0 && c.t.environment) {
                 r = change_open_store(&c, err);
                 if (r == 0)
                         r = change_lock(&c, err);
                 if (r == 0 && (c.line_count || strcmp(c.store->path, c.t.environment->store_path) != 0))
                         r = change_commit(&c, err);
         }
-        outside_paths_release(&fresh);
         return r;
 }
 
@@ -176,11 +185,16 @@ static int run(const struct options *o)
                 ui_error("cannot adopt the copy: %s", err.text);
                 return EXIT_UNMET;
         }
-        if (!option_count(o, "--no-wait") && catch_up(o, &err) < 0) {
-                ui_error("%s", err.text);
-                return EXIT_UNMET;
+        r = prepare(o, &t, &info, &err);
+        if (r == 0 && !option_count(o, "--no-wait"))
+                r = is_behind(&t, &err);
+        if (r > 0) {
+                target_close(&t); /* and its lock */
+                r = catch_up(o, &err);
+                if (r == 0)
+                        r = prepare(o, &t, &info, &err);
         }
-        if (prepare(o, &t, &info, &err) < 0) {
+        if (r < 0) {
                 ui_error("%s", err.text);
                 return EXIT_UNMET;
         }

@@ -240,6 +240,26 @@ static void who_does_not_read_is_told_then_killed(void **state)
         assert_int_equal(waitpid(w->worker, NULL, 0), w->worker);
 }
 
+static void a_keeper_rests_until_there_is_a_request(void **state)
+{
+        struct world *w = *state;
+
+        let_pass(w, KEEPER_IDLE / 2);
+        assert_false(w->k.resting);
+        take(w, 1, FUSE_FSYNC, UNIQUE);
+        let_pass(w, 2 * KEEPER_IDLE);
+        assert_false(w->k.resting);
+        atomic_store(&handover_cell(w->k.h, 1)->state, CELL_IDLE);
+        let_pass(w, KEEPER_IDLE + 1000);
+        assert_true(w->k.resting);
+        assert_int_equal(atomic_load(&w->k.h->resting), 1);
+        assert_int_equal(handover_receive(w->worker_fd, false, NULL), MESSAGE_REST);
+        keeper_awake(&w->k);
+        assert_int_equal(atomic_load(&w->k.h->resting), 0);
+        let_pass(w, KEEPER_IDLE / 2);
+        assert_false(w->k.resting);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -250,6 +270,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(who_copies_is_not_disturbed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_stopped_worker_is_killed_without_errors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(who_does_not_read_is_told_then_killed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_keeper_rests_until_there_is_a_request, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
