@@ -67,7 +67,7 @@ void cells_sort(struct handover *h, int fuse_fd, struct log *log)
                         cell_drop(c);
                 } else if (is_poison(c, now)) {
                         log_line(log, "a request (opcode %u, node %llx) with which this mount has ended %u times is refused", in->opcode,
-                                 (unsigned long long)in->nodeid, atomic_load(&c->replays) - 1);
+                                 (unsigned long long)in->nodeid, atomic_load(&c->replays));
                         refuse(fuse_fd, in->unique);
                         cell_drop(c);
                 }
