@@ -12,9 +12,9 @@ FILES = 40
 # Each of the two ends with an error, or what it wanted has happened.
 WRITE_AND_SYNC = """
 import errno, os, sys
-fd = os.open(sys.argv[1], os.O_WRONLY)
 for change in lambda: os.write(fd, b'new'), lambda: os.fsync(fd):
     try:
+        fd = os.open(sys.argv[1], os.O_WRONLY)
         change()
     except OSError as error:
         assert error.errno == errno.EIO, error
