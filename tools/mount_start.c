@@ -7,6 +7,7 @@
 #include "tools/doctor_checks.h"
 #include "tools/identity.h"
 #include "tools/python_start.h"
+#include "tools/scope.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
@@ -122,6 +123,9 @@ static int check_allowed(const struct target *t, const struct mount_options *o, 
                 return errtext_set(err, -EALREADY, "%s is mounted already", t->site);
         if (info.state == MOUNT_FOREIGN)
                 return errtext_set(err, -EBUSY, "something that is not fusepkg's is mounted at %s", t->site);
+        if (info.locked && in_our_namespace(info.pid))
+                return errtext_set(err, -EBUSY, "%s is mounted already, by process %d, at another path or where a container has taken it along: "
+                                                "`fusepkg umount --force --venv '%s'` ends that", t->venv, info.pid, t->venv);
         if (info.locked)
                 return errtext_set(err, -EBUSY, "%s is mounted already, by process %d on host '%s' (boot %s)", t->venv,
                                    info.pid, info.host, info.boot);
@@ -294,6 +298,18 @@ static void leave_bare(const struct target *t)
         target_give_state(t);
 }
 
+/* Where it cannot, the mount is as good as any other process of this session. */
+static void leave_session(const struct target *t)
+{
+        enum scope_manager manager = scope_find();
+        struct mount_info info;
+
+        if (manager == SCOPE_NONE || mount_examine(t->site, t->state_fd, &info) < 0 || info.state != MOUNT_LIVE ||
+            info.pid <= 0 || info.worker <= 0)
+                return;
+        (void)scope_move(manager, t->site, (const pid_t[]){ info.pid, info.worker }, 2);
+}
+
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err)
 {
         cleanup_free char *program = NULL;
@@ -322,7 +338,10 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
                 execv(program, (char *const *)argv);
                 return errtext_set(err, -errno, "cannot run %s: %s", program, errno_name(-errno, (char[128]){ 0 }));
         }
-        return start_behind(t, program, o, state.data, err);
+        r = start_behind(t, program, o, state.data, err);
+        if (r == 0)
+                leave_session(t);
+        return r;
 }
 
 static bool say_lines(struct buf *lines)

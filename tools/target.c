@@ -163,7 +163,7 @@ static bool config_names(int venv_fd, const char *python)
         return false;
 }
 
-/* The folder is not looked into: a dead mount there must not be an error yet. */
+/* The folder is not looked into: neither a dead mount there nor another user's must be an error yet. */
 static bool has_site(int lib_fd, const char *folder)
 {
         char path[300];
@@ -172,7 +172,7 @@ static bool has_site(int lib_fd, const char *folder)
         snprintf(path, sizeof(path), "%.255s/site-packages", folder);
         if (fstatat(lib_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
                 return S_ISDIR(st.st_mode);
-        return errno == ENOTCONN;
+        return errno == ENOTCONN || errno == EACCES;
 }
 
 /* Finds lib/pythonX.Y/site-packages: the only one, or that of pyvenv.cfg's version. */

@@ -73,7 +73,7 @@ static int unmount(const struct options *o, struct target *t, bool *ret_was, str
         if (r < 0)
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
                                    errno_name(r, (char[128]){ 0 }));
-        *ret_was = info.state == MOUNT_LIVE || info.state == MOUNT_DEAD;
+        *ret_was = info.state == MOUNT_LIVE || info.state == MOUNT_DEAD || (info.locked && option_count(o, "--force"));
         if (option_count(o, "--force"))
                 r = mount_force(t, err);
         if (r < 0)

@@ -1,4 +1,5 @@
 """mount and umount: what they refuse, and with which words."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,26 @@ def test_a_mount_that_cannot_be_seen_is_not_worked_around(root, new_venv, make_w
     assert "late" not in venv.fusepkg("list").out
     venv.fusepkg("add", late)
     venv.run_python("import late")
+
+
+def test_a_mount_that_a_container_has_taken_along_is_ended_by_force(account, root, venv):
+    venv.fusepkg("mount")
+    other = root.start(["unshare", "-m", "sh", "-c", "echo there; sleep 600"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "there\n"
+        account.run(["umount", venv.site] if account.is_root else ["fusermount3", "-u", venv.site])
+        assert pids(venv) == (None, None) and not venv.is_mounted
+        assert "Unmounted" in venv.fusepkg("umount", "--force").err
+        assert venv.run_python("import demo").err == ""
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.communicate()
+
+
+def test_another_users_mount_is_told_as_such(user, root, new_venv, make_wheel):
+    other = new_venv(user)
+    other.fusepkg("add", make_wheel("demo"))
+    assert "--allow-root" in root.fusepkg("list", "--venv", other, status=1).err
 
 
 def test_mounting_again_does_not_pretend_to_let_others_see_it(user, new_venv, make_wheel):
@@ -203,7 +224,8 @@ def test_a_stopped_mount_hangs_nobody(venv):
         assert venv.fusepkg("status", "--json", timeout=60).json()[0]["state"] == "mounted"
         assert "already mounted" in venv.fusepkg("mount", timeout=60).err
     finally:
-        os.kill(worker, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError): # the keeper has replaced it
+            os.kill(worker, signal.SIGCONT)
 
 
 def test_foreground_serves_until_it_is_unmounted(account, venv):
