@@ -237,7 +237,9 @@ static int tell_target(struct report *report, const struct target *t, struct err
                 s.generation = t->environment->generation;
                 s.packages = t->environment->slot_count;
                 s.totals = false;
-                measure(t, &s);
+                /* Where nobody can serve the mount, its storage may stall: whoever touches that is stuck. */
+                if (!s.mount.degraded)
+                        measure(t, &s);
                 (void)bare_seen_new(t, &s.appeared);
         } else if (default_store_path(&default_path) == 0) {
                 s.store = default_path;

@@ -172,7 +172,7 @@ static bool has_site(int lib_fd, const char *folder)
         snprintf(path, sizeof(path), "%.255s/site-packages", folder);
         if (fstatat(lib_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
                 return S_ISDIR(st.st_mode);
-        return errno == ENOTCONN || errno == EACCES;
+        return errno == ENOTCONN || errno == EACCES || errno == EIO; /* the last: its storage stalls */
 }
 
 /* Finds lib/pythonX.Y/site-packages: the only one, or that of pyvenv.cfg's version. */
