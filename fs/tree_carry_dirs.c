@@ -191,6 +191,16 @@ static int stay(struct carry *c, struct carry_dir *d, const struct edit_node *n,
         return 0;
 }
 
+/* One that stayed for the user's files, where he had moved it, and that the view has again where it was: a `dir` row
+ * had its id, since something hid it there for a while. */
+static bool is_back(const struct carry *c, uint64_t id)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir;
+
+        return !edits_is_new(id) && view_place(c->next, id, &dir, &name) == 0;
+}
+
 /* A directory that a row names. */
 static int named_fate(struct carry *c, struct carry_dir *d, const struct row *row)
 {
@@ -225,6 +235,10 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
                 return r;
         /* Whatever the horizon: what hid it there may be gone, and a directory has one name. */
         d->home = r == 0 && there.id == d->id;
+        if (!d->home && n.below != d->id && is_back(c, d->id)) {
+                d->gone = true;
+                return lose_moved(c, d, LOST_USERS);
+        }
         if (!d->home && (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon)))
                 return stay(c, d, &n, row);
         if (S_ISDIR(there.st.st_mode) && (!moved || d->home)) {

@@ -262,6 +262,9 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
         r = resolve(v, d, c, n, path, &res);
         if (r < 0)
                 return r;
+        row = find_row(v->environment, path);
+        if (row && row->id && !side.cut && side.first > d->first && is_pinned(row, d->first, side.first - 1))
+                view_cut_pinned(v, d, c[0].name);
         if (res.file && !side.cut) {
                 entry.type = res.file->type;
                 entry.name = res.file->name;
@@ -269,9 +272,6 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
                 r = claim_id(v, res.file, path, &entry.id);
                 return r < 0 ? r : add_entry(d, entry);
         }
-        row = find_row(v->environment, path);
-        if (row && row->id && !side.cut && side.first > d->first && is_pinned(row, d->first, side.first - 1))
-                view_cut_pinned(v, d, c[0].name);
         if (row || res.count + res.in_base > 1 || has_generated(v, &res))
                 r = merge_child(v, d, path, &res, row, &entry.id);
         else if (res.in_base)
