@@ -3,6 +3,7 @@
 #include "fs/edits_exchange.h"
 #include "fs/edits_originals.h"
 #include "fs/edits_revert.h"
+#include "fs/tree_copy.h"
 #include "store/files.h"
 
 #include <fcntl.h>
@@ -252,7 +253,7 @@ static int serve(struct tree *t, int state_fd, int io_fd, const struct request *
                 r = remove_path(t, q->removals[i], ret);
         if (r < 0)
                 return errtext_set(err, r, "cannot remove what a package has: %s", errno_name(r, (char[128]){ 0 }));
-        pthread_mutex_lock(&t->copy_lock);
+        tree_copies_stop(t);
         pthread_mutex_lock(&t->lock);
         r = buf_printf(b, EDITS_REPORT_HEAD "\ngeneration %llu\n",
                        (unsigned long long)view_environment(tree_current(t))->generation);
@@ -261,7 +262,7 @@ static int serve(struct tree *t, int state_fd, int io_fd, const struct request *
         if (r == 0 && (q->report || q->originals))
                 r = write_report(t, io_fd, q, b, err);
         pthread_mutex_unlock(&t->lock);
-        pthread_mutex_unlock(&t->copy_lock);
+        tree_copies_go_on(t);
         if (r == 0 && q->check)
                 r = tree_check(t, write_bad, b);
         return r < 0 ? r : buf_add_str(b, "end\n");

@@ -1,6 +1,6 @@
 /* server.h: one mounted environment: what the threads of fusepkg-mount share.
  *
- * Threads: SERVER_THREADS workers read requests and answer them; the reloader alone changes the view and sends
+ * Threads: SERVER_THREADS workers read requests and answer them, SERVER_READERS at a time, besides those that copy; the reloader alone changes the view and sends
  * invalidations, holding no lock, since the kernel may wait for an answer of a worker before it takes one. What they
  * answer comes from the tree (tree.h), which has its own locks. */
 #ifndef FUSEPKG_SERVER_H
@@ -19,7 +19,9 @@
 #include <stdatomic.h>
 
 enum {
-        SERVER_THREADS = 3, /* fastest for the first touch of a large library: tried */
+        SERVER_READERS = 3, /* threads at a time: fastest for the first touch of a large library: tried */
+        SERVER_SPARE = 4,   /* more of them, each in the place of one that copies a large file up */
+        SERVER_THREADS = SERVER_READERS + SERVER_SPARE,
         RELOADS_MAX = 64,   /* commands that wait for one reload */
         SERVER_MAX_WRITE = 128 << 10, /* bytes of one WRITE */
 };
@@ -65,7 +67,9 @@ struct server {
         _Atomic uint64_t init_unique;
         pthread_mutex_t turn_lock;   /* a leaf */
         pthread_cond_t turn_cond;
-        int turn;                    /* guarded by turn_lock, as the next: the worker that reads; TURN_FREE, TURN_CLOSED */
+        pthread_cond_t spare_cond;   /* of those that may not read for now */
+        int away;                    /* guarded by turn_lock, as the next two: workers that copy large files up */
+        int turn;                    /* the worker that reads; TURN_FREE, TURN_CLOSED */
         unsigned replaying;          /* workers that have not begun to read */
         _Atomic unsigned crowded;    /* of who has the turn, as the next: requests before it spins again */
         _Atomic unsigned slow;       /* requests before it answers one without handing the turn on */

@@ -72,15 +72,19 @@ static ssize_t receive(int fd, void *data, size_t len, void *user)
         return read(fd, data, len);
 }
 
+static void count_away(bool begins, void *user);
+
 int server_prepare(struct server *s)
 {
         static const struct fuse_custom_io io = { .writev = reply, .read = receive };
 
         pthread_mutex_init(&s->turn_lock, NULL);
         pthread_cond_init(&s->turn_cond, NULL);
+        pthread_cond_init(&s->spare_cond, NULL);
         s->parked_again = HANDOVER_PARKED;
         s->turn = TURN_CLOSED;
         s->replaying = SERVER_THREADS;
+        tree_on_long_copy(s->tree, count_away, s);
         return fuse_session_custom_io(s->se, &io, s->took_over ? HANDOVER_FD_FUSE : fuse_session_fd(s->se));
 }
 
@@ -262,13 +266,30 @@ static bool keeps_turn(struct server *s, const struct server_cell *c)
 
 /* The turn ----------------------------------------------------------------------------------------------------- */
 
+static bool is_spare(const struct server *s, int worker)
+{
+        return worker >= SERVER_READERS + s->away;
+}
+
 static void take_turn(struct server *s, int worker)
 {
         pthread_mutex_lock(&s->turn_lock);
-        while (s->turn != worker && s->turn != TURN_FREE)
-                pthread_cond_wait(&s->turn_cond, &s->turn_lock);
+        while (s->turn != worker && (s->turn != TURN_FREE || is_spare(s, worker)))
+                pthread_cond_wait(is_spare(s, worker) ? &s->spare_cond : &s->turn_cond, &s->turn_lock);
         s->turn = worker;
         pthread_mutex_unlock(&s->turn_lock);
+}
+
+/* Whoever waits may be a spare one from now on, or no longer: each looks where to wait. */
+static void count_away(bool begins, void *user)
+{
+        struct server *s = user;
+
+        pthread_mutex_lock(&s->turn_lock);
+        s->away += begins ? 1 : -1;
+        pthread_mutex_unlock(&s->turn_lock);
+        pthread_cond_broadcast(&s->spare_cond);
+        pthread_cond_broadcast(&s->turn_cond);
 }
 
 /* The conditions of the barrier below are others: all are woken until it is over. */

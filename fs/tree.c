@@ -19,6 +19,7 @@ int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree *
         pthread_mutex_init(&t->lock, NULL);
         pthread_mutex_init(&t->refs_lock, NULL);
         pthread_mutex_init(&t->copy_lock, NULL);
+        pthread_cond_init(&t->copy_cond, NULL);
         *t->current = (struct view_ref){ v, 1 };
         t->edits = e;
         t->data = d;

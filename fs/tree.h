@@ -6,8 +6,8 @@
  * crash leaves.
  *
  * Threads: any thread may call; the tree's lock guards the rows, and the pair of rows and view: a switch changes both
- * at once.  Bytes are copied and synced outside of it.  Lock order: copy-up lock, tree lock, then leaves (view
- * references, data files, image pool, base). */
+ * at once.  Bytes are copied and synced outside of it.  Lock order: tree lock, then leaves (copies, view references, data
+ * files, image pool, base). */
 #ifndef FUSEPKG_TREE_H
 #define FUSEPKG_TREE_H
 
@@ -26,6 +26,8 @@ struct tree;
 
 /* Takes V over.  E and D may be NULL: then every change is -EROFS. They stay the caller's, and outlive the tree. */
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret);
+/* FN is called by a thread that begins to copy up a large file, and when that has ended: it is away for seconds. */
+void tree_on_long_copy(struct tree *t, void (*fn)(bool begins, void *user), void *user);
 /* At the end of the process: nobody else gets the tree's lock any more.  -ETIMEDOUT after SECONDS. */
 int tree_lock_for_ever(struct tree *t, unsigned seconds);
 /* The current view, to be given back. */

@@ -123,34 +123,105 @@ failed:
         return r;
 }
 
+/* Copies under way ----------------------------------------------------------------------------------------------- */
+
+struct tree_copying {
+        uint64_t id;
+        struct tree_copying *next;
+};
+
+static struct tree_copying **find(struct tree *t, uint64_t id)
+{
+        struct tree_copying **at = &t->copies;
+
+        while (*at && (*at)->id != id)
+                at = &(*at)->next;
+        return at;
+}
+
+static void copying_begin(struct tree *t, struct tree_copying *c)
+{
+        pthread_mutex_lock(&t->copy_lock);
+        while (t->copies_stopped || *find(t, c->id))
+                pthread_cond_wait(&t->copy_cond, &t->copy_lock);
+        c->next = t->copies;
+        t->copies = c;
+        pthread_mutex_unlock(&t->copy_lock);
+}
+
+static void copying_end(struct tree *t, const struct tree_copying *c)
+{
+        pthread_mutex_lock(&t->copy_lock);
+        *find(t, c->id) = c->next;
+        pthread_mutex_unlock(&t->copy_lock);
+        pthread_cond_broadcast(&t->copy_cond);
+}
+
+void tree_copies_stop(struct tree *t)
+{
+        pthread_mutex_lock(&t->copy_lock);
+        while (t->copies_stopped)
+                pthread_cond_wait(&t->copy_cond, &t->copy_lock);
+        t->copies_stopped = true;
+        while (t->copies)
+                pthread_cond_wait(&t->copy_cond, &t->copy_lock);
+        pthread_mutex_unlock(&t->copy_lock);
+}
+
+void tree_copies_go_on(struct tree *t)
+{
+        pthread_mutex_lock(&t->copy_lock);
+        t->copies_stopped = false;
+        pthread_mutex_unlock(&t->copy_lock);
+        pthread_cond_broadcast(&t->copy_cond);
+}
+
+void tree_on_long_copy(struct tree *t, void (*fn)(bool begins, void *user), void *user)
+{
+        t->long_copy_user = user;
+        t->long_copy = fn;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- */
+
+static int copy_bytes(struct tree *t, struct copy *c, const struct node *n)
+{
+        const struct timespec times[2] = { n->st.st_atim, n->st.st_mtim };
+        bool tell = t->long_copy && c->size >= SHARE_MIN;
+        int r;
+
+        if (tell)
+                t->long_copy(true, t->long_copy_user);
+        r = edit_file_copy(t->data, c->id, fill, c, times, c->size > 0);
+        if (tell)
+                t->long_copy(false, t->long_copy_user);
+        return r;
+}
+
 int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file **ret)
 {
+        struct tree_copying copying = { .id = id };
         struct view_ref *ref = NULL;
         struct copy c = { .id = id };
-        struct timespec times[2];
         struct node n;
         int r;
 
-        pthread_mutex_lock(&t->copy_lock);
+        copying_begin(t, &copying);
         pthread_mutex_lock(&t->lock);
         r = copy_begin(t, id, &n, &ref, ret);
         pthread_mutex_unlock(&t->lock);
-        if (r != 0) {
-                pthread_mutex_unlock(&t->copy_lock);
-                return r < 0 ? r : 0;
-        }
-        c.view = ref->view;
-        c.size = (uint64_t)n.st.st_size < limit ? (uint64_t)n.st.st_size : limit;
-        c.whole = c.size == (uint64_t)n.st.st_size;
-        times[0] = n.st.st_atim;
-        times[1] = n.st.st_mtim;
-        r = edit_file_copy(t->data, id, fill, &c, times, c.size > 0);
-        tree_view_done(t, ref);
         if (r == 0) {
-                pthread_mutex_lock(&t->lock);
-                r = copy_commit(t, id, ret);
-                pthread_mutex_unlock(&t->lock);
+                c.view = ref->view;
+                c.size = (uint64_t)n.st.st_size < limit ? (uint64_t)n.st.st_size : limit;
+                c.whole = c.size == (uint64_t)n.st.st_size;
+                r = copy_bytes(t, &c, &n);
+                tree_view_done(t, ref);
+                if (r == 0) {
+                        pthread_mutex_lock(&t->lock);
+                        r = copy_commit(t, id, ret);
+                        pthread_mutex_unlock(&t->lock);
+                }
         }
-        pthread_mutex_unlock(&t->copy_lock);
-        return r;
+        copying_end(t, &copying);
+        return r < 0 ? r : 0;
 }

@@ -10,6 +10,11 @@
 
 enum { COPY_PIECE = 1 << 20 }; /* bytes read and written at once */
 
+/* A thread that wants the copies to rest, before it takes the tree's lock: none is under way until it lets them go
+ * on. */
+void tree_copies_stop(struct tree *t);
+void tree_copies_go_on(struct tree *t);
+
 /* The file's first LIMIT bytes, or fewer; without the tree's lock.  Who comes second is given the first one's. */
 int tree_copy_up(struct tree *t, uint64_t id, uint64_t limit, struct edit_file **ret);
 

@@ -17,7 +17,12 @@ struct id_set {
 struct tree {
         pthread_mutex_t lock;
         pthread_mutex_t refs_lock;
-        pthread_mutex_t copy_lock;  /* one copy-up at a time; taken before the lock, never under it */
+        pthread_mutex_t copy_lock;  /* a leaf, as the next one's */
+        pthread_cond_t copy_cond;
+        struct tree_copying *copies; /* under way, one for a file at a time; guarded by copy_lock, as the next */
+        bool copies_stopped;
+        void (*long_copy)(bool begins, void *user); /* immutable once threads run, as the next; may be NULL */
+        void *long_copy_user;
         struct view_ref *current;   /* guarded by refs_lock; changes under lock as well, so either will do to read it */
         struct edits *edits;        /* immutable, as the next; the rows are guarded by lock */
         struct edit_data *data;

@@ -229,7 +229,10 @@ const struct command command_mount = {
         .summary = "Show the installed packages in site-packages",
         .help = "`add` mounts by itself, and so does the venv's Python when it starts after a reboot or `fusepkg umount`\n"
                 "(by --no-wait, since what it waits for may be what started it).  As an ordinary user,\n"
-                "--allow-other needs the line user_allow_other in /etc/fuse.conf.",
+                "--allow-other needs the line user_allow_other in /etc/fuse.conf.\n\n"
+                "Where a user manager of systemd runs, a mount that is started in a terminal gets a scope of its own,\n"
+                "fusepkg-PID-NUMBER.scope, which outlives the terminal; and the login session, if the user lingers\n"
+                "(loginctl enable-linger).  Root's goes to the system's manager.",
         .options = options,
         .run = run,
 };
