@@ -11,6 +11,7 @@ enum {
         SLOT_SHIFT = 32,        /* node ids: view.h */
         GENERATED_BIT = 31,
         PIECE_SIZE = 1 << 20,
+        HOLE_BLOCK = 4096,
         DEPTH_MAX = 1100,       /* the kernel's paths have fewer components, unless they were made by hand, level by level */
 };
 
@@ -124,6 +125,35 @@ static bool share(struct writer *w, uint64_t id, int out)
         return object >= 0 && ioctl(out, FICLONE, object) == 0;
 }
 
+static bool is_zero(const char *data, size_t len)
+{
+        return data[0] == 0 && memcmp(data, data + 1, len - 1) == 0;
+}
+
+/* With HOLES, blocks of zeros are left out: there is nothing in the file yet. */
+static int write_piece(int out, const char *data, size_t len, uint64_t offset, bool holes)
+{
+        for (size_t at = 0; at < len;) {
+                size_t n = holes ? 0 : len - at, block = 0;
+                ssize_t put;
+
+                for (; at + n < len; n += block) {
+                        block = len - at - n < HOLE_BLOCK ? len - at - n : HOLE_BLOCK;
+                        if (is_zero(data + at + n, block))
+                                break;
+                }
+                if (n == 0) {
+                        at += block;
+                        continue;
+                }
+                put = pwrite(out, data + at, n, (off_t)(offset + at));
+                if (put <= 0)
+                        return put < 0 ? -errno : -EIO;
+                at += (size_t)put;
+        }
+        return 0;
+}
+
 /* The tree checks what it reads, so what was shared is compared with that. */
 static int write_bytes(struct writer *w, const struct node *n, int out)
 {
@@ -131,6 +161,7 @@ static int write_bytes(struct writer *w, const struct node *n, int out)
         char *other = w->piece + PIECE_SIZE;
         uint64_t size = (uint64_t)n->st.st_size;
         struct errtext why = { "" };
+        int r;
 
         for (uint64_t at = 0; at < size;) {
                 size_t len = size - at < PIECE_SIZE ? (size_t)(size - at) : PIECE_SIZE;
@@ -144,11 +175,12 @@ static int write_bytes(struct writer *w, const struct node *n, int out)
                         at += (uint64_t)got;
                         continue;
                 }
-                if (pwrite(out, w->piece, (size_t)got, (off_t)at) != got)
-                        return fail(w, errno ? -errno : -EIO, "write");
+                r = write_piece(out, w->piece, (size_t)got, at, !shared);
+                if (r < 0)
+                        return fail(w, r, "write");
                 at += (uint64_t)got;
         }
-        return shared && ftruncate(out, (off_t)size) < 0 ? fail(w, -errno, "write") : 0;
+        return ftruncate(out, (off_t)size) < 0 ? fail(w, -errno, "write") : 0;
 }
 
 /* Nodes -------------------------------------------------------------------------------------------------------- */
