@@ -231,6 +231,64 @@ static void two_first_writes_are_one_copy(void **state)
                 assert_int_equal(data[i], i % 1000 == 0 ? '!' : big[i]);
 }
 
+struct gate {
+        pthread_mutex_t lock;
+        pthread_cond_t cond;
+        int state; /* 0: nobody came; 1: one waits in it; 2: it is open */
+};
+
+static void wait_in_gate(bool begins, void *user)
+{
+        struct gate *g = user;
+
+        if (!begins)
+                return;
+        pthread_mutex_lock(&g->lock);
+        g->state = 1;
+        pthread_cond_broadcast(&g->cond);
+        while (g->state != 2)
+                pthread_cond_wait(&g->cond, &g->lock);
+        pthread_mutex_unlock(&g->lock);
+}
+
+static void *write_large(void *user)
+{
+        struct edited *t = user;
+
+        assert_int_equal(tree_write(t->tree, tree_id(t, "large.bin"), "x", 1, 0), 1);
+        return NULL;
+}
+
+/* And whoever wants no copy under way waits for both. */
+static void a_large_copy_holds_up_no_other(void **state)
+{
+        struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+        struct edited *t = *state;
+        pthread_t thread;
+        int fd = openat(t->p->fd, "site/large.bin", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+        assert_int_equal(ftruncate(fd, 5 << 20), 0);
+        close(fd);
+        edited_close(t);
+        edited_open(t);
+        tree_on_long_copy(t->tree, wait_in_gate, &gate);
+        assert_int_equal(pthread_create(&thread, NULL, write_large, t), 0);
+        pthread_mutex_lock(&gate.lock);
+        while (gate.state != 1)
+                pthread_cond_wait(&gate.cond, &gate.lock);
+        pthread_mutex_unlock(&gate.lock);
+        assert_int_equal(tree_write(t->tree, tree_id(t, "pkg/a.py"), "x", 1, 0), 1);
+        assert_reads(t, "pkg/a.py", "xbcdefghij");
+        pthread_mutex_lock(&gate.lock);
+        gate.state = 2;
+        pthread_cond_broadcast(&gate.cond);
+        pthread_mutex_unlock(&gate.lock);
+        tree_copies_stop(t->tree);
+        assert_true(has_data(t, tree_id(t, "large.bin")));
+        tree_copies_go_on(t->tree);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void a_file_whose_package_left_can_be_written_by_who_holds_it(void **state)
 {
         struct edited *t = *state;
@@ -329,6 +387,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_copy_that_fails_changes_nothing, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(damaged_bytes_are_not_copied, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(two_first_writes_are_one_copy, setup_edited, teardown_edited),
+                cmocka_unit_test_setup_teardown(a_large_copy_holds_up_no_other, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(a_file_whose_package_left_can_be_written_by_who_holds_it, setup_edited,
                                                 teardown_edited),
                 cmocka_unit_test_setup_teardown(holes_of_a_view_are_none, setup_edited, teardown_edited),
