@@ -3,7 +3,8 @@
  *
  * A command that holds the venv's lock writes `.fusepkg/edits.request`, and then either sends the ioctl CONTROL_EDITS
  * (control.h) to a live mount, or runs `fusepkg-mount --edits --site … --state …`, which does the same without
- * mounting.  Either carries the edits over to the environment's generation first, does what the request says, replaces
+ * mounting.  On a full disk, or in a venv that cannot be written, both files are elsewhere: edits_exchange.h.  Either
+ * carries the edits over to the environment's generation first, does what the request says, replaces
  * `.fusepkg/edits.report`, and only then answers.  Lines, words percent-encoded (buf.h):
  *
  *     fusepkg edits-request 1

@@ -153,6 +153,11 @@ def check_pips_state(site, files):
             assert any(whole.startswith(seen.content) for whole in files[path]), f"{path}: not what a wheel has: {seen.content[:60]}"
 
 
+def dist_infos(site):
+    """{name: {file: size}} of all of the package that could be taken for a distribution, or was one."""
+    return {path.name: {file.name: file.stat().st_size for file in path.iterdir()} for path in site.glob("?oop*.dist-info")}
+
+
 def pip_round(account, venv, wheels, files, chance):
     process = account.start(["/usr/bin/python3", "-c", PIP_LOOP, account.tools / "bin/python", venv.python, *wheels],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -162,13 +167,15 @@ def pip_round(account, venv, wheels, files, chance):
     venv.fusepkg("mount", "-q")
     check_rows(venv)
     check_pips_state(venv.site, files)
+    left = dist_infos(venv.site)
     last = chance.choice(wheels)
     account.pip("--python", venv.python, "install", "-q", "--no-deps", "--force-reinstall", last)
     for path, data in wheel_files([last]).items():
         if not path.endswith("/RECORD"):
             assert (venv.site / path).read_bytes() == data.pop(), path
     listed = account.pip("--python", venv.python, "list", "--format=freeze").out.split()
-    assert [line for line in listed if line.startswith("loop==")] == [f"loop=={last.name.split('-')[1]}"]
+    assert [line for line in listed if line.startswith("loop==")] == [f"loop=={last.name.split('-')[1]}"], \
+        f"before: {left}; now: {dist_infos(venv.site)}"
 
 
 def run_pip(account, venv, make_wheel, rounds):
@@ -176,7 +183,8 @@ def run_pip(account, venv, make_wheel, rounds):
     venv.fusepkg("add", "-q", make_wheel("pkg", files=FILES))
     wheels = [make_wheel("loop", version, {f"loop/{folder}m{n}.py": f"v = {version}\n" * 50 * n for folder in ("", "sub/") for n in range(30)}
                          | {"loop/lib.so": bytes([version[0] == "1"]) * 300_000, f"loop/only{version[0]}.py": ""}) for version in ("1.0", "2.0")]
-    for _ in range(rounds):
+    for number in range(rounds):
+        print("round", number)
         pip_round(account, venv, [Path(w) for w in wheels], wheel_files(wheels), chance)
 
 
