@@ -52,7 +52,7 @@ enum handover_worker {
 /* A request that is answered by the reloader, and has left its cell. */
 struct handover_parked {
         _Atomic uint32_t size; /* 0: free */
-        char bytes[PARKED_BYTES];
+        _Alignas(8) char bytes[PARKED_BYTES]; /* struct fuse_in_header first, as `init` */
 };
 
 struct handover {
@@ -90,8 +90,8 @@ struct handover {
         char said[ERRTEXT_SIZE];     /* the worker's last sentence: why it cannot serve */
         uint32_t init_size;          /* the first worker's, as the next three */
         uint32_t init_reply_size;
-        char init[HANDOVER_INIT];
-        char init_reply[HANDOVER_INIT];
+        _Alignas(8) char init[HANDOVER_INIT];
+        _Alignas(8) char init_reply[HANDOVER_INIT];
 
         struct handover_parked parked[HANDOVER_PARKED];
 };

@@ -23,13 +23,14 @@ enum {
         CLOSE_LIMIT_S = 5,
         SMALL_STACK = 256 << 10,
         RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
-        KEEPER_PAUSE_MS = 50,   /* between two keepers that die at once */
+        KEEPER_PAUSE_MS = 50,   /* before another keeper in the same second: they may die at once */
 };
 
 struct worker {
         struct server server;
         struct handover *handover;
         int keeper_fd; /* a pidfd */
+        time_t keeper_started; /* when we started one last, of CLOCK_MONOTONIC */
         uint64_t *removed; /* nodes that the kernel may hold, from before */
         size_t removed_count;
 };
@@ -104,6 +105,7 @@ static int start_keeper(struct worker *w)
 {
         cleanup_close int self = pidfd_open(getpid(), 0);
         const struct timespec pause = { 0, KEEPER_PAUSE_MS * 1000000 };
+        struct timespec now;
         int ends[2];
         pid_t pid;
 
@@ -114,7 +116,11 @@ static int start_keeper(struct worker *w)
                 ;
         if (self < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
                 return -errno;
-        nanosleep(&pause, NULL);
+        /* Until it is there, a kill of this process ends the mount. */
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec == w->keeper_started)
+                nanosleep(&pause, NULL);
+        w->keeper_started = now.tv_sec;
         pid = fork();
         if (pid == 0)
                 become_keeper(w->handover, ends[1], self);
