@@ -8,6 +8,7 @@
 #include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -78,6 +79,7 @@ static void upgrade_at(char *site, struct work *w)
 {
         cleanup_target struct target t = TARGET_INIT;
         struct errtext err = { "" };
+        struct stat st;
 
         for (int i = 0; i < 3; i++) {
                 char *slash = strrchr(site, '/');
@@ -86,6 +88,9 @@ static void upgrade_at(char *site, struct work *w)
                         return;
                 *slash = '\0';
         }
+        /* Whoever is not root has "all" of their own. */
+        if (geteuid() != 0 && (stat(site, &st) < 0 || st.st_uid != geteuid()))
+                return;
         if (target_open_path(site, &t, &err) < 0)
                 fail(w, site, err.text);
         else
@@ -139,8 +144,9 @@ const struct command command_upgrade_mounts = {
         .name = "upgrade-mounts",
         .usage = "[OPTIONS]",
         .summary = "Have live mounts go over to the newly installed fusepkg",
-        .help = "Without --venv and --python: all mounts.  Programs that use them go on: open files, mappings and working directories\n"
-                "stay.  A mount that the new program cannot serve goes on with the old one.",
+        .help = "Without --venv and --python: all mounts, as root those of other users as well.  Programs that use them go on:\n"
+                "open files, mappings and working directories stay.  A mount that the new program cannot serve goes on with\n"
+                "the old one.",
         .options = options,
         .run = run,
 };

@@ -26,11 +26,23 @@ def wait_unmounted(site):
 
 
 def test_rm_of_a_mounted_venv_fails_once_and_then_works(account, venv):
-    account.run(["rm", "-rf", venv.path], status=None)
+    first = account.run(["rm", "-rf", venv.path], status=None)
+    assert first.status == 0 or "Device or resource busy" in first.err
     wait_unmounted(venv.site)
     account.run(["rm", "-rf", venv.path])
     assert not venv.path.exists()
     assert not guard.wait_gone(account.mark)
+
+
+def test_what_clears_a_mounted_venv_fails_and_works_after_umount(account, venv, make_wheel):
+    """Whatever it has removed before: pyvenv.cfg, say."""
+    argv = ["/usr/bin/python3", "-m", "venv", "--without-pip", "--clear", venv.path]
+    assert "Device or resource busy" in account.run(argv, status=1).err
+    (venv.path / "pyvenv.cfg").unlink(missing_ok=True)
+    account.run([account.installed / "bin/fusepkg", "umount", "--venv", venv.path])
+    account.run(argv)
+    venv.fusepkg("add", make_wheel("demo"))
+    assert venv.run_python("import demo").err == ""
 
 
 def test_a_mount_whose_environment_is_replaced_stays(venv):

@@ -60,6 +60,14 @@ def test_another_users_mount_is_told_as_such(user, root, new_venv, make_wheel):
     other = new_venv(user)
     other.fusepkg("add", make_wheel("demo"))
     assert "--allow-root" in root.fusepkg("list", "--venv", other, status=1).err
+    assert "Upgraded 1 mount" in root.fusepkg("upgrade-mounts", "--allow-root", "--venv", other).err
+
+
+def test_an_ordinary_user_upgrades_what_is_theirs(user, root, new_venv, make_wheel):
+    venvs = [new_venv(account) for account in (user, root)]
+    for venv in venvs:
+        venv.fusepkg("add", make_wheel("demo"))
+    assert "Upgraded 1 mount" in user.fusepkg("upgrade-mounts").err
 
 
 def test_mounting_again_does_not_pretend_to_let_others_see_it(user, new_venv, make_wheel):
