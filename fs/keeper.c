@@ -1,11 +1,13 @@
 #include "fs/keeper_private.h"
 
+#include "fs/worker.h"
 #include "store/files.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -45,10 +47,16 @@ static void say_ready(struct keeper *k, const char *word, const char *sentence)
         k->ready_fd = -1;
 }
 
-static void become_worker(const struct handover *h, int socket)
+/* FIRST: it has nothing behind it, and whoever mounts waits for it; so it goes on in the program that we are. */
+static void become_worker(const struct handover *h, int socket, bool first)
 {
         if (dup2(socket, HANDOVER_FD_SOCKET) < 0)
                 _exit(127);
+        if (first) {
+                close_range(HANDOVER_FDS_END, ~0U, 0);
+                munmap((void *)h, h->size);
+                worker_main();
+        }
         handover_execute(h, "--worker");
         _exit(127);
 }
@@ -66,7 +74,7 @@ static bool start_worker(struct keeper *k)
         h->said[0] = '\0';
         pid = fork();
         if (pid == 0)
-                become_worker(h, ends[1]);
+                become_worker(h, ends[1], !k->is_mounted && h->restarts == 0);
         close(ends[1]);
         peer = pid > 0 ? pidfd_open(pid, 0) : -1;
         if (pid > 0) {

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <malloc.h>
 
+enum { PRELOAD_MIN = 16 }; /* images: for fewer a thread is not worth it */
+
 /* A venv that cannot be written is mounted all the same, read-only. */
 static int open_edits(struct server *s, const struct environment *e, struct errtext *err)
 {
@@ -120,23 +122,59 @@ static int settle_edits(struct server *s, struct errtext *err)
         return r;
 }
 
+/* The view takes the images from the first slot on: this thread begins with the last, while the edits are opened, and
+ * they meet.  What goes wrong is the view's to say. */
+struct preload {
+        pthread_t thread;
+        bool runs;
+        struct image_pool *pool;
+        const struct environment *e;
+};
+
+static void *preload_run(void *arg)
+{
+        const struct preload *p = arg;
+        const struct image *img;
+        struct errtext ignored;
+
+        for (size_t i = p->e->slot_count; i > 0; i--)
+                (void)image_pool_get(p->pool, p->e->slots[i - 1].image, &img, &ignored);
+        return NULL;
+}
+
+static void preload_start(struct preload *p, struct image_pool *pool, const struct environment *e)
+{
+        p->pool = pool;
+        p->e = e;
+        p->runs = e->slot_count >= PRELOAD_MIN && pthread_create(&p->thread, NULL, preload_run, p) == 0;
+}
+
+static void preload_end(struct preload *p)
+{
+        if (p->runs)
+                pthread_join(p->thread, NULL);
+}
+
 int mount_load(struct server *s, int site_fd, struct errtext *err)
 {
+        struct preload preload = { .runs = false };
         struct environment *e = NULL;
         struct view *v = NULL;
         cleanup_close int use = -1;
         int r = environment_load(s->state_fd, &e, err);
 
         if (r == 0)
-                r = open_edits(s, e, err);
-        if (r == 0)
                 r = open_sources(s, e, site_fd, err);
         else
                 close(site_fd);
-        if (r == 0)
+        if (r == 0) {
                 use = keep_gc_away(s);
+                preload_start(&preload, s->pool, e);
+                r = open_edits(s, e, err);
+        }
         if (r == 0)
                 r = view_above_cuts(s, e, NULL, &v, err);
+        preload_end(&preload);
         if (r == 0)
                 r = tree_new(v, s->edits, s->edit_data, &s->tree);
         if (r == 0)

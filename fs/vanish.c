@@ -2,8 +2,10 @@
 #include "fs/environment.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/inotify.h>
+#include <sys/signalfd.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -27,24 +29,55 @@ static bool is_silent(int dirfd)
         return fstatfs(dirfd, &st) < 0 || st.f_type == NFS_MAGIC;
 }
 
+static int watch_by_inotify(const char *path)
+{
+        cleanup_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+        if (fd < 0 || inotify_add_watch(fd, path, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+                return -errno;
+        return steal_fd(&fd);
+}
+
+/* A user may have 128 inotify descriptors, editors' and all: with more mounts than that, those beyond would have to look
+ * every second.  The older dnotify knows no such limit; it sends a signal, and one is as good as ten. */
+static int watch_by_signal(const char *path, int *ret_dir)
+{
+        cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        sigset_t set;
+        int fd;
+
+        if (dir < 0 || fcntl(dir, F_NOTIFY, DN_DELETE | DN_RENAME | DN_MULTISHOT) < 0)
+                return -errno;
+        sigemptyset(&set);
+        sigaddset(&set, SIGIO);
+        fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (fd >= 0)
+                *ret_dir = steal_fd(&dir);
+        return fd;
+}
+
 void vanish_init(struct vanish *v, int state_fd)
 {
         char path[64];
 
-        *v = (struct vanish){ .state_fd = state_fd, .fd = -1 };
+        *v = (struct vanish){ .state_fd = state_fd, .fd = -1, .dir_fd = -1 };
         if (is_silent(state_fd))
                 return;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", state_fd);
-        v->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (v->fd >= 0 && inotify_add_watch(v->fd, path, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0)
-                vanish_release(v);
+        v->fd = watch_by_inotify(path);
+        if (v->fd < 0)
+                v->fd = watch_by_signal(path, &v->dir_fd);
+        if (v->fd < 0)
+                v->fd = -1;
 }
 
 void vanish_release(struct vanish *v)
 {
+        if (v->dir_fd >= 0)
+                close(v->dir_fd);
         if (v->fd >= 0)
                 close(v->fd);
-        v->fd = -1;
+        v->fd = v->dir_fd = -1;
 }
 
 int vanish_timeout_ms(const struct vanish *v)

@@ -19,10 +19,12 @@ enum {
 struct vanish {
         int state_fd; /* borrowed: the .fusepkg folder */
         int fd;       /* to be polled for reading, or -1 */
+        int dir_fd;   /* where fd tells of signals: the folder that sends them; else -1 */
         int64_t missing_since_ms; /* 0: it is there; in the future: when to try again */
         bool left;    /* the mount was taken away: nothing is left to notice */
 };
 
+/* SIGIO must be blocked in all threads. */
 void vanish_init(struct vanish *v, int state_fd);
 void vanish_release(struct vanish *v);
 /* How long to wait for V->fd at most. */

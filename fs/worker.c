@@ -297,6 +297,7 @@ static void block_signals(void)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGUSR1);
+        sigaddset(&set, SIGIO); /* vanish.h */
         sigprocmask(SIG_SETMASK, &set, NULL);
 }
 

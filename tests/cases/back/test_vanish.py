@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,38 @@ def test_rm_of_a_mounted_venv_fails_once_and_then_works(account, venv):
     account.run(["rm", "-rf", venv.path])
     assert not venv.path.exists()
     assert not guard.wait_gone(account.mark)
+
+
+HOLD = """
+import ctypes, sys
+held = 0
+while ctypes.CDLL(None).inotify_init() >= 0:
+    held += 1
+print(held, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_many_mounts_need_no_inotify(user, new_venv, make_wheel):
+    """Other programs of the user hold all that he may have."""
+    other = user.start(["/usr/bin/python3", "-ISc", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert int(other.stdout.readline()) > 0
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    worker = venv.fusepkg("status", "--json").json()[0]["worker_pid"]
+    time.sleep(1)
+    before = woken(worker)
+    time.sleep(5)
+    assert woken(worker) - before < 4, "the mount looks again and again"
+    shutil.rmtree(venv.path, ignore_errors=True)
+    wait_unmounted(venv.site)
+    other.communicate()
+    shutil.rmtree(venv.path)
+
+
+def woken(pid):
+    lines = (Path("/proc") / str(pid) / "status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary")).split()[1])
 
 
 def test_what_clears_a_mounted_venv_fails_and_works_after_umount(account, venv, make_wheel):
