@@ -104,6 +104,15 @@ static void print_restarts(const struct mount_info *mount)
                 printf("  started again %u time%s; the last time: %s\n", mount->restarts, mount->restarts == 1 ? "" : "s", mount->reason);
 }
 
+/* A file may be called anything: a line stays a line, and a terminal gets no commands. */
+static void print_name(const char *before, const char *name)
+{
+        fputs(before, stdout);
+        for (const char *c = name; *c; c++)
+                putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+        putchar('\n');
+}
+
 static void print_status(const struct status *s)
 {
         char copied[32], used[32], since[64] = "";
@@ -131,9 +140,9 @@ static void print_status(const struct status *s)
         if (s->edited)
                 printf("  %zu changed or new file%s: `fusepkg diff` shows them\n", s->edited, s->edited == 1 ? "" : "s");
         for (size_t i = 0; i < s->kept.count; i++)
-                printf("  kept: " ENVIRONMENT_DIR "/kept/%s\n", s->kept.paths[i]);
+                print_name("  kept: " ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);
         for (size_t i = 0; i < s->appeared.count; i++)
-                printf("  appeared while it was not mounted: %s\n", s->appeared.paths[i]);
+                print_name("  appeared while it was not mounted: ", s->appeared.paths[i]);
 }
 
 static int tell(struct report *report, const struct status *s)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 KEYS = {"venv", "site_packages", "mounted", "state", "since", "store", "generation", "keeper_pid", "worker_pid", "restarts",
-        "last_reason", "packages", "files", "bytes_copied", "bytes_used"}
+        "last_reason", "packages", "files", "bytes_copied", "bytes_used", "appeared", "edited", "kept"}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_mounted_one(account, venv):
     listed = sum(len(files) for _, _, files in os.walk(venv.site / "demo"))
     assert now["files"] >= listed + 4
     assert 300_000 < now["bytes_copied"] < 400_000
-    assert 0 < now["bytes_used"] < 200_000
+    assert 0 < now["bytes_used"] < 400_000 # the database of edits has 256 KiB from the start
 
 
 def test_an_unmounted_one(venv):
@@ -85,6 +85,13 @@ def test_for_people_it_warns_of_rm(venv):
     assert "fusepkg umount" in result.err
     venv.fusepkg("umount")
     assert "umount" not in venv.fusepkg("status").err
+
+
+def test_a_name_cannot_break_its_line(account, venv):
+    venv.fusepkg("umount")
+    account.run(["/usr/bin/python3", "-c", "import sys; open(sys.argv[1] + '/two\\nlines\\x1b[2J', 'w')", venv.site])
+    assert "  appeared while it was not mounted: two?lines?[2J\n" in venv.fusepkg("status").out
+    assert "two\nlines\x1b[2J" in venv.fusepkg("status", "--json").json()[0]["appeared"]
 
 
 def test_something_else_mounted_there_is_foreign(root, new_venv, make_wheel):
