@@ -34,7 +34,7 @@ struct server_thread {
         pthread_t thread;
         uint32_t cell;  /* the one it is at; its own, as the next */
         bool replayed;  /* what it is at may have been done by a process that died */
-        bool running;
+        _Atomic bool running; /* `thread` is there; the others are its own */
 };
 
 /* Who waits for the reloader. */
