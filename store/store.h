@@ -75,11 +75,11 @@ int store_use_ungated(const struct store *s);
  * the gate was closed. */
 int store_use_alone(const struct store *s, void (*waiting)(void *user), void *user, struct errtext *err);
 
-/* In store/store_hold.c.  Who uses a store that cannot be written to (a read-only mount, as in containers; another user's)
- * has no lease in its index, so that gc would not know of them.  Their mounts and commands hold the images that they have
- * open instead, by read locks on the folder `images`: on the byte of it that an image's first eight bytes name, or on all
- * of it (the entry point of containers, for what it stacks a store on).  The kernel shows them to gc, whichever container
- * they are in; not across NFS or from another machine.
+/* In store/store_hold.c.  Who uses a store that cannot be written to (a read-only mount, as in containers; another
+ * user's) has no lease in its index, so that gc would not know of them.  Their mounts and commands hold the images that
+ * they have open instead, by read locks on the folder `images`: on the byte of it that an image's first eight bytes
+ * name, or on all of it (the entry point of containers, for what it stacks a store on).  The kernel shows them to gc,
+ * whichever container they are in; not across NFS or from another machine.
  *
  * A lock belongs to the open file of HOLD_FD, and goes with the last descriptor of that.  To be taken while store_use()
  * keeps gc away, and before the image is opened. */

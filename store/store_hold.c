@@ -21,7 +21,8 @@ bool store_hold_is_of(const struct store *s, int hold_fd)
 {
         struct stat held, images;
 
-        return fstat(hold_fd, &held) == 0 && fstat(s->images_fd, &images) == 0 && held.st_dev == images.st_dev && held.st_ino == images.st_ino;
+        return fstat(hold_fd, &held) == 0 && fstat(s->images_fd, &images) == 0 && held.st_dev == images.st_dev &&
+               held.st_ino == images.st_ino;
 }
 
 static struct flock byte_of(const uint8_t id[SHA256_SIZE], short type)
@@ -29,7 +30,9 @@ static struct flock byte_of(const uint8_t id[SHA256_SIZE], short type)
         struct le64 first;
 
         memcpy(&first, id, sizeof first);
-        return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(le64_get(first) >> 1), .l_len = 1 };
+        return (struct flock){
+                .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(le64_get(first) >> 1), .l_len = 1,
+        };
 }
 
 int store_hold_image(int hold_fd, const uint8_t id[SHA256_SIZE])

@@ -175,7 +175,8 @@ def test_what_is_missing_is_named_and_eject_works(box, host, options, lacks):
         assert word in said, said
     for word in {"--device /dev/fuse", "--cap-add SYS_ADMIN"} - set(lacks):
         assert word not in said, said
-    job = "fusepkg export --venv /venv --to /tmp/plain && find /tmp/plain -name demo.py | grep -q . && fusepkg eject --venv /venv && python -c 'import demo; print(demo.version)'"
+    job = ("fusepkg export --venv /venv --to /tmp/plain && find /tmp/plain -name demo.py | grep -q . && "
+           "fusepkg eject --venv /venv && python -c 'import demo; print(demo.version)'")
     done = box.run("sh", "-c", job, env={"VIRTUAL_ENV": ""}, options=[*options, *host])
     assert done.out == "1.0\n"
 
