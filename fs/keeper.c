@@ -337,6 +337,9 @@ static bool is_refusing(const struct keeper *k)
 {
         int64_t after = k->failures && k->h->said[0] ? REFUSE_FAILED : REFUSE_AFTER;
 
+        /* One that is on its way: two hundred that were killed in one moment take their time. */
+        if (k->failures == 0 && k->h->worker_state == WORKER_LOADING)
+                after = REFUSE_LOADING;
         if (k->now < k->stalled_until)
                 after = STALL_LIMIT;
         return k->is_up && k->down_since && k->now - k->down_since >= after;

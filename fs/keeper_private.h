@@ -19,6 +19,7 @@ enum {
         UNREAD_LIMIT = 16000,
         STOPPED_LIMIT = 3000,      /* a worker that somebody has stopped */
         REFUSE_AFTER = 8000,       /* without a worker that serves, requests end with EIO */
+        REFUSE_LOADING = 24000,    /* the same, while the first one after one that served gets ready */
         REFUSE_FAILED = 2000,      /* the same, where it said why it cannot */
         LOAD_LIMIT = 60000,
         STOP_LIMIT = 8000,         /* of a worker that was asked to end */
