@@ -21,6 +21,13 @@ TEST_SECONDS = 600       # then the mounts of the test are aborted, which ends w
 LONG_TEST_SECONDS = 3600
 
 
+def pytest_configure():
+    """Families run side by side, and a test that makes a mount namespace takes all mounts that there are along: those of
+    another family would live on in it after their umount.  So each has a namespace of its own, without theirs."""
+    if os.geteuid() == 0:
+        guard.leave_mount_namespace("fusepkg-tests-")
+
+
 @pytest.fixture(scope="session")
 def build_dir():
     folder = os.environ.get("FUSEPKG_BUILD_DIR")

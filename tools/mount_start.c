@@ -25,7 +25,7 @@ enum {
         READY_LINE_MAX = ERRTEXT_SIZE + 16,
         ARGUMENTS_MAX = 12,
         LOCK_STEP_MS = 2,
-        ENDING_MS = 10 * 1000,      /* for the mount's process to end, once nothing is mounted any more */
+        ENDING_MS = 3 * 1000,       /* for the mount's process to end, once nothing is mounted any more */
         COMING_MS = 5000,           /* for a mount that is being made */
         ELSEWHERE_MS = 200,         /* for one that may as well have its mount in another namespace */
 };

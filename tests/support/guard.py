@@ -1,4 +1,5 @@
 """What a test may not leave behind: mounts, processes, loop devices, temporary files."""
+import ctypes
 import os
 import re
 import signal
@@ -6,6 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+MNT_DETACH = 2
 SETTLE_SECONDS = 10  # how long a process that was told to end may take
 
 
@@ -19,6 +23,16 @@ def unescape(word):
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), word)
 
 
+def leave_mount_namespace(mark):
+    """From now on in a mount namespace of our own, without what is mounted where paths have MARK in them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
+        raise OSError(ctypes.get_errno(), "cannot make a mount namespace")
+    for mount in reversed(mounts("/")):
+        if mark in mount.target:
+            libc.umount2(os.fsencode(mount.target), MNT_DETACH)
+
+
 def mounts(below, kind=None):
     """Mounts of this mount namespace at or below BELOW, deepest last; never touches their files."""
     found = []
@@ -26,7 +40,7 @@ def mounts(below, kind=None):
         fields = line.split(" ")
         dash = fields.index("-")
         mount = Mount(fields[2], unescape(fields[4]), fields[dash + 1])
-        inside = mount.target == str(below) or mount.target.startswith(f"{below}/")
+        inside = mount.target == str(below) or mount.target.startswith(f"{str(below).rstrip('/')}/")
         if inside and kind in (None, mount.kind):
             found.append(mount)
     return found

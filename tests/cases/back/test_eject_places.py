@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from test_eject import look
 
+pytestmark = pytest.mark.release  # two minutes, of which sanitizers would make ten
 LARGE = 5 << 20
 HOLE = 64 << 20
 
