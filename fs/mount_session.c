@@ -1,4 +1,5 @@
 #include "fs/mount_session.h"
+#include "fs/control.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -69,6 +70,6 @@ int mount_session(struct server *s, const char *site, bool allow_other, struct e
                 r = -EACCES;
         capture_end(&c, said, sizeof(said));
         if (r < 0)
-                return errtext_set(err, r, "cannot mount at '%s': %s", site, *said ? said : "libfuse did not say why");
+                return errtext_set(err, r, CONTROL_REFUSED "'%s': %s", site, *said ? said : "libfuse did not say why");
         return 0;
 }

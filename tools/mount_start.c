@@ -1,5 +1,6 @@
 #include "tools/mounts.h"
 
+#include "fs/control.h"
 #include "store/buf.h"
 #include "store/files.h"
 #include "tools/bare_seen.h"
@@ -135,6 +136,7 @@ static int check_allowed(const struct target *t, const struct mount_options *o, 
 /* In the child: nothing of the starter goes along but what is named here. */
 static void __attribute__((noreturn)) become(const char *program, char *const argv[], int ready_fd)
 {
+        char why[128];
         sigset_t none;
         int null = open("/dev/null", O_RDWR);
 
@@ -146,6 +148,7 @@ static void __attribute__((noreturn)) become(const char *program, char *const ar
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execv(program, argv);
+        dprintf(ready_fd, "error cannot run '%s': %s\n", program, errno_name(-errno, why));
         _exit(127);
 }
 
@@ -219,10 +222,14 @@ static int wait_ready(const struct target *t, int fd, pid_t child, struct errtex
                 waitpid(child, &status, WNOHANG);
                 return 0;
         }
+        if (strncmp(line, "error " CONTROL_REFUSED, strlen("error " CONTROL_REFUSED)) == 0)
+                return errtext_set(err, -ENODEV, "%s", line + 6);
         if (strncmp(line, "error ", 6) == 0)
                 return errtext_set(err, -EIO, "%s", line + 6);
         while (waitpid(child, &status, 0) < 0 && errno == EINTR)
                 ;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+                return errtext_set(err, -EIO, "the program fusepkg-mount cannot be loaded: a library that it needs is missing, or too old");
         return errtext_set(err, -EIO, "the mount's process ended before it was ready (see %s/.fusepkg/log)", t->venv);
 }
 
@@ -375,7 +382,7 @@ void mount_hints(const struct target *t, int error)
         cleanup_buf struct buf lacks = { 0 }, advice = { 0 }, out = { 0 };
         struct container_facts facts;
 
-        if (error == -EBUSY)
+        if (error != -ENODEV)
                 return;
         container_look(&facts);
         if (container_lacks(&facts, &lacks) < 0 || container_advice(&facts, &advice) < 0 ||

@@ -41,7 +41,8 @@ int mount_lock(const struct target *t, int *ret, struct errtext *err);
 
 /* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
  * until it is ready.  It holds mount_lock meanwhile, as Python's start may do it without the venv's lock; fusepkg.pth,
- * by which that comes (python_start.h), is written here.  -EALREADY: it is mounted. */
+ * by which that comes (python_start.h), is written here.  -EALREADY: it is mounted; -ENODEV:
+ * this machine does not let us mount. */
 struct mount_options {
         bool allow_other;
         bool foreground; /* replaces this process: returns only on failure */
@@ -53,7 +54,7 @@ bool mount_came(const struct target *t);
 /* The path of that program, on the heap; -ENOENT. */
 int mount_program(char **ret);
 /* After mount_start has failed with ERROR: says with ui_hint() what this machine lacks for mounting, when that can be
- * told; nothing when the mount is somebody else's (-EBUSY). */
+ * told; nothing when it was not the machine that refused (-ENODEV). */
 void mount_hints(const struct target *t, int error);
 /* Unmounts, and waits until the mount's process has let go of its lock.  -EBUSY: somebody uses it, and the sentence
  * names who.  -EXDEV: it is mounted where we cannot reach it. */

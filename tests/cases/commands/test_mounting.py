@@ -301,3 +301,30 @@ def test_without_rights_on_the_device_the_error_says_so(root, user, new_venv, ma
     argv = user.argv([user.installed / "bin/fusepkg", "mount", "--venv", venv])
     result = root.run(["unshare", "-m", "sh", "-c", f'{script} && exec "$@"', "sh", *argv], env=user.environment(), status=1)
     assert "/dev/fuse" in result.err and "0666" in result.err
+
+
+@pytest.mark.parametrize("broken, sentence", [
+    (b"\x7fELF\x02\x01\x01" + bytes(57), "cannot run '"),
+    (b"#!/nowhere/sh\n", "cannot run '"),
+    (b"#!/bin/sh\nexit 127\n", "a library that it needs is missing"),
+])
+def test_a_program_of_the_mount_that_does_not_run_is_named(account, new_venv, make_wheel, folder, broken, sentence):
+    venv = new_venv(account)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    program = account.make_folder(folder / f"broken-{account.name}") / "fusepkg-mount"
+    program.write_bytes(broken)
+    program.chmod(0o755)
+    said = venv.fusepkg("mount", env={"FUSEPKG_MOUNT_PROGRAM": program}, status=1).err
+    assert sentence in said and len(said.splitlines()) == 1
+
+
+def test_no_advice_about_the_machine_where_the_store_is_missing(root, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    store = root.home / "store"
+    store.rename(root.home / "away")
+    try:
+        said = venv.fusepkg("mount", status=1).err
+    finally:
+        (root.home / "away").rename(store)
+    assert "apparmor" not in said and "container" not in said and said.count("\nhint: ") <= 1
