@@ -9,11 +9,33 @@
 #include "tools/target.h"
 #include "tools/ui.h"
 
+/* The store learns where a venv that was moved is now, or gc would forget what it uses.  Before the lock of the venv is
+ * taken: index.h has the order. */
+static int tell_store(const struct options *o, bool wait, struct errtext *err)
+{
+        cleanup_change struct change c = CHANGE_INIT;
+        int r = change_open(o, &c, err);
+
+        if (r == 0)
+                r = change_open_store(&c, err);
+        if (r == 0 && !wait) {
+                r = target_try_lock(&c.t, err);
+                if (r == -EWOULDBLOCK)
+                        return 0; /* the next mount tells it */
+        }
+        return r < 0 ? r : change_lock(&c, err);
+}
+
 static int prepare(const struct options *o, struct target *t, struct mount_info *ret, struct errtext *err)
 {
         bool wait = !option_count(o, "--no-wait");
+        cleanup_free char *old = NULL;
+        enum identity which;
         int r = target_open(o, t, err);
 
+        /* An error shows in identity_settle. */
+        if (r == 0 && t->environment && identity_tell(t, &which, &old) == 0 && which == IDENTITY_MOVED)
+                r = tell_store(o, wait, err);
         /* Where fusepkg has never been no state is made. */
         if (r == 0 && t->state_fd >= 0)
                 r = wait ? target_lock(t, err) : target_try_lock(t, err);
@@ -31,36 +53,14 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         return 0;
 }
 
-/* The store learns where the venv is now, or gc would forget what it uses. */
-static int tell_store(struct target *t, struct errtext *err)
-{
-        cleanup_change struct change c = CHANGE_INIT;
-        cleanup_free char *old = NULL;
-        enum identity which;
-        int r = identity_tell(t, &which, &old);
-
-        if (r < 0 || which != IDENTITY_MOVED)
-                return 0; /* an error shows in identity_settle */
-        c.t = *t;
-        r = change_open_store(&c, err);
-        if (r == 0)
-                r = change_lock(&c, err);
-        *t = c.t;
-        c.t = (struct target)TARGET_INIT;
-        c.unsettled = false; /* the caller goes on */
-        return r;
-}
-
 /* What a killed command left undone outside of site-packages is done; scripts of bare distributions that the mount
  * hides go. */
 static int complete(struct target *t, struct errtext *err)
 {
         struct image_pool *pool = NULL;
         struct store *store = NULL;
-        int r = tell_store(t, err);
+        int r = target_store(t, STORE_READ, &store, err);
 
-        if (r == 0)
-                r = target_store(t, STORE_READ, &store, err);
         if (r == 0 && image_pool_new(store, &pool) < 0)
                 r = errtext_set(err, -ENOMEM, "out of memory");
         if (r == 0)
