@@ -135,6 +135,17 @@ static int parse_word(const struct line *l, struct edit_words *w)
         return r < 0 ? r : add_word(w, word);
 }
 
+/* A file that was replaced is told twice: the one that went, and the one that is back. */
+static int parse_reverted(const struct line *l, struct edit_report *report)
+{
+        struct edit_words *w = &report->reverted;
+        int r = parse_word(l, w);
+
+        if (r == 0 && w->count > 1 && strcmp(w->list[w->count - 1], w->list[w->count - 2]) == 0)
+                free(w->list[--w->count]);
+        return r;
+}
+
 static int parse_kept(const struct line *l, struct edit_report *report)
 {
         cleanup_buf struct buf whole = { 0 };
@@ -203,7 +214,7 @@ static int parse_line(char *text, struct edit_report *report)
         if (strcmp(l.words[0], "kept") == 0)
                 return parse_kept(&l, report);
         if (strcmp(l.words[0], "reverted") == 0)
-                return parse_word(&l, &report->reverted);
+                return parse_reverted(&l, report);
         if (strcmp(l.words[0], "bad") == 0)
                 return parse_word(&l, &report->bad);
         if (strcmp(l.words[0], "original") == 0)

@@ -134,6 +134,23 @@ static int verify(const struct options *o, struct verifying *v, struct errtext *
         return r;
 }
 
+/* What pip or uv took away is no difference, but is not there either. */
+static void say_all_well(const struct options *o, const struct diff *d)
+{
+        size_t count = d->t.environment->slot_count;
+
+        if (argument_count(o) > 0) {
+                ui_say("as installed");
+                return;
+        }
+        for (size_t i = 0; i < d->dists.removed_count; i++)
+                count -= d->dists.removed[i].slot != NULL;
+        if (d->dists.added_count)
+                ui_say("%zu package%s: all as installed; %zu brought by pip or uv", count, count == 1 ? "" : "s", d->dists.added_count);
+        else
+                ui_say("%zu package%s: all as installed", count, count == 1 ? "" : "s");
+}
+
 static int run(const struct options *o)
 {
         cleanup_diff struct diff d = DIFF_INIT;
@@ -150,7 +167,7 @@ static int run(const struct options *o)
                 if (json_out(json_pack("{s:b, s:o}", "ok", v.count == 0, "differences", v.errors)) < 0)
                         return EXIT_USAGE;
         } else if (v.count == 0) {
-                ui_say("%zu package%s: all as installed", d.t.environment->slot_count, d.t.environment->slot_count == 1 ? "" : "s");
+                say_all_well(o, &d);
         }
         return v.count ? EXIT_UNMET : EXIT_DONE;
 }

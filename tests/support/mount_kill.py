@@ -23,8 +23,9 @@ def is_running(pid):
 def kill_both(venv):
     """In one moment, and waits until the kernel knows: the mount is dead."""
     gone = pids(venv)
-    # The keeper first: a worker takes longer to start the next one than this second call takes.
-    for pid in gone:
-        os.kill(pid, signal.SIGKILL)
+    # Stopped first: each would start the other again, between two calls of ours.
+    for number in signal.SIGSTOP, signal.SIGKILL:
+        for pid in gone:
+            os.kill(pid, number)
     while any(is_running(pid) for pid in gone):
         time.sleep(0.01)

@@ -117,3 +117,11 @@ def test_a_moved_folder_that_came_again(account, new_venv, make_wheel):
     assert venv.fusepkg("diff").out.splitlines()[:3] == ["diff --git a/demo b/renamed", "rename from demo", "rename to renamed"]
     assert "a later package has brought its folder again" in venv.fusepkg("revert", "renamed", status=1).err
     assert set(files(venv, "demo")) == {"plug.py"} and "a.py" in files(venv, "renamed")
+
+
+def test_a_file_that_was_replaced_is_named_once(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files={"demo/a.py": "a = 1\n"}))
+    account.run(["sed", "-i", "s/1/2/", venv.site / "demo/a.py"])
+    assert venv.fusepkg("revert", "demo/a.py").out == "demo/a.py\n"
+    assert account.run(["cat", venv.site / "demo/a.py"]).out == "a = 1\n"
