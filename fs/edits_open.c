@@ -159,10 +159,10 @@ int edits_commit(struct edits *e)
                 edits_rollback(e);
         e->in_transaction = false;
         e->changed = true;
-        if (r == 0)
-                edits_reserve_grow(e);
         if (r == 0 && !e->empty && !e->reserve_tried)
                 edits_reserve_make(e);
+        if (r == 0)
+                edits_reserve_grow(e);
         return r;
 }
 

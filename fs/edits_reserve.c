@@ -47,11 +47,7 @@ int edits_touch(int dirfd)
 int edits_reserve_open(struct edits *e, bool made)
 {
         cleanup_close int fd = -1;
-        int size = CHUNK_BYTES;
 
-        /* Else each checkpoint would give back what the database does not fill. */
-        if (sqlite3_file_control(e->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &size) != SQLITE_OK)
-                return -EIO;
         /* The WAL of one that was just made has its tables. */
         if (made && sqlite3_wal_checkpoint_v2(e->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
                 return 0;
@@ -89,11 +85,13 @@ static void reserve_file(struct edits *e)
 
 void edits_reserve_make(struct edits *e)
 {
-        int r = 0;
+        int size = CHUNK_BYTES, r = 0;
 
         if (e->dirfd < 0)
                 return;
         e->reserve_tried = true;
+        /* Else each checkpoint would give back what the database does not fill; one without edits stays small. */
+        (void)sqlite3_file_control(e->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &size);
         if (!e->wal_reserved)
                 r = reserve_wal(e, WAL_BYTES);
         if (!e->reserved)
