@@ -63,11 +63,13 @@ void cells_sort(struct handover *h, int fuse_fd, struct log *log)
 
                 if (in->len == 0)
                         continue;
-                if (in->len < sizeof(*in) || in->len > sizeof(c->bytes) || in->unique == 0 || !cell_is_pending(fuse_fd, in->unique)) {
+                if (in->len < sizeof(*in) || in->len > sizeof(c->bytes) || in->unique == 0 ||
+                    !cell_is_pending(fuse_fd, in->unique)) {
                         cell_drop(c);
                 } else if (is_poison(c, now)) {
-                        log_line(log, "a request (opcode %u, node %llx) with which this mount has ended %u times is refused", in->opcode,
-                                 (unsigned long long)in->nodeid, atomic_load(&c->replays));
+                        log_line(log,
+                                 "a request (opcode %u, node %llx) with which this mount has ended %u times is refused",
+                                 in->opcode, (unsigned long long)in->nodeid, atomic_load(&c->replays));
                         refuse(fuse_fd, in->unique);
                         cell_drop(c);
                 }
@@ -82,7 +84,8 @@ void cells_blame(void)
         if (pwrite(HANDOVER_FD_MEMORY, &yes, sizeof(yes), offsetof(struct handover, faulted)) < 0)
                 return;
         for (unsigned i = 0; i < HANDOVER_CELLS; i++) {
-                const off_t at = (off_t)handover_cell_offset(i), faults_at = at + (off_t)offsetof(struct server_cell, faults);
+                const off_t at = (off_t)handover_cell_offset(i),
+                            faults_at = at + (off_t)offsetof(struct server_cell, faults);
                 struct { /* as struct server_cell begins */
                         uint32_t state, size;
                         int64_t since;

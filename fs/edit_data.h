@@ -49,7 +49,8 @@ bool edit_file_is_there(struct edit_data *d, uint64_t id);
 
 /* Copy-up: FILL writes the bytes to the descriptor (of an empty file); then it is given TIMES (atime, mtime; see
  * utimensat), synced if SYNC, and renamed. */
-int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user, const struct timespec times[2], bool sync);
+int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *user), void *user,
+                   const struct timespec times[2], bool sync);
 
 /* The folder's own entries are on the disk. */
 int edit_data_sync(struct edit_data *d);

@@ -26,7 +26,8 @@ int edits_adopt(int dirfd, const char *environment, struct errtext *err)
                 code = sqlite3_step(s);
         sqlite3_finalize(s);
         if (code != SQLITE_DONE)
-                errtext_set(err, -EIO, "cannot change '.fusepkg/" EDITS_FILE "': %s", db ? sqlite3_errmsg(db) : "out of memory");
+                errtext_set(err, -EIO, "cannot change '.fusepkg/" EDITS_FILE "': %s",
+                            db ? sqlite3_errmsg(db) : "out of memory");
         sqlite3_close(db);
         return code == SQLITE_DONE ? 0 : -EIO;
 }

@@ -38,7 +38,8 @@ static int take_row(const struct edit_entry *n, void *user)
                 rows->list = more;
                 rows->cap = cap;
         }
-        rows->list[rows->count] = (struct row){ n->dir, n->id, n->horizon, n->type, strndup(n->name.data, n->name.len) };
+        rows->list[rows->count] = (struct row){ n->dir, n->id, n->horizon, n->type,
+                                                strndup(n->name.data, n->name.len) };
         return rows->list[rows->count].name ? (rows->count++, 0) : -ENOMEM;
 }
 
@@ -302,12 +303,15 @@ struct comparing {
         int r;
 };
 
-static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now, const char *path);
+static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now,
+                        const char *path);
 
 static int compare_name(const struct view_dirent *d, void *user)
 {
         struct comparing *c = user;
-        struct edit_item item = { .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .part = true, .dir = c->row->dir };
+        struct edit_item item = {
+                .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .part = true, .dir = c->row->dir
+        };
         cleanup_buf struct buf path = { 0 };
         struct node n;
 
@@ -334,7 +338,8 @@ static int compare_name(const struct view_dirent *d, void *user)
 }
 
 /* Of a directory that was removed and came again with a later package, what came not again is still removed. */
-static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now, const char *path)
+static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now,
+                        const char *path)
 {
         struct comparing c = { .items = items, .row = row, .now = now, .path = (char *)path };
         int r = view_readdir(items->plain, before, 0, compare_name, &c);

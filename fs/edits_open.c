@@ -36,9 +36,10 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_COMMIT] = "COMMIT",
         [EDITS_ROLLBACK] = "ROLLBACK",
         [EDITS_NODE_GET] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?1",
-        [EDITS_NODE_PUT] = "INSERT INTO node(" NODE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"
-                           " ON CONFLICT(id) DO UPDATE SET mode=?2, uid=?3, gid=?4, links=?5, subdirs=?6, rdev=?7, atime=?8,"
-                           " mtime=?9, ctime=?10, data=?11, below=?12, parent=?13",
+        [EDITS_NODE_PUT] =
+                "INSERT INTO node(" NODE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"
+                " ON CONFLICT(id) DO UPDATE SET mode=?2, uid=?3, gid=?4, links=?5, subdirs=?6, rdev=?7, atime=?8,"
+                " mtime=?9, ctime=?10, data=?11, below=?12, parent=?13",
         [EDITS_NODE_DROP] = "DELETE FROM node WHERE id = ?1",
         [EDITS_NODE_LIST] = "SELECT " NODE_COLUMNS " FROM node WHERE id > ?1 ORDER BY id LIMIT 1",
         [EDITS_NODE_ANY] = "SELECT 1 FROM node LIMIT 1",
@@ -48,7 +49,8 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_ENTRY_GET] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 AND cookie = ?2 AND name = ?3",
         [EDITS_ENTRY_PUT] = "REPLACE INTO entry(" ENTRY_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6)",
         [EDITS_ENTRY_DROP] = "DELETE FROM entry WHERE dir = ?1 AND cookie = ?2 AND name = ?3",
-        [EDITS_ENTRY_LIST] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 AND cookie > ?2 ORDER BY cookie, name LIMIT ?3",
+        [EDITS_ENTRY_LIST] = "SELECT " ENTRY_COLUMNS
+                             " FROM entry WHERE dir = ?1 AND cookie > ?2 ORDER BY cookie, name LIMIT ?3",
         [EDITS_ENTRY_ALL] = "SELECT " ENTRY_COLUMNS " FROM entry ORDER BY dir, cookie, name",
         [EDITS_ENTRY_OF] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE id = ?1 AND id <> 0",
         [EDITS_ENTRY_DROP_DIR] = "DELETE FROM entry WHERE dir = ?1",
@@ -175,7 +177,8 @@ int edits_sync(struct edits *e)
                 return 0;
 
         /* In WAL mode the journal is the WAL. Opening and closing the file ourselves would drop SQLite's locks. */
-        if (sqlite3_file_control(e->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal || !wal->pMethods)
+        if (sqlite3_file_control(e->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
+            !wal->pMethods)
                 return -EIO;
         code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
         e->changed = code != SQLITE_OK;
@@ -221,13 +224,18 @@ static int check_meta(struct edits *e, const char *environment, struct errtext *
         int r = edits_meta_get(e, "format", &format);
 
         if (r < 0)
-                return errtext_set(err, r == -ENOENT ? -EUCLEAN : r, "'.fusepkg/" EDITS_FILE "' is damaged: it says no format");
+                return errtext_set(err, r == -ENOENT ? -EUCLEAN : r,
+                                   "'.fusepkg/" EDITS_FILE "' is damaged: it says no format");
         if (format > EDITS_FORMAT)
-                return errtext_set(err, -EPROTO, "'.fusepkg/" EDITS_FILE "' has format %lld, this program knows %d: use a newer fusepkg",
+                return errtext_set(err, -EPROTO,
+                                   "'.fusepkg/" EDITS_FILE
+                                   "' has format %lld, this program knows %d: use a newer fusepkg",
                                    (long long)format, EDITS_FORMAT);
         if (format < EDITS_FORMAT)
-                return errtext_set(err, -EPROTO, "'.fusepkg/" EDITS_FILE "' has format %lld, which only versions before the first "
-                                   "release had: make the venv anew", (long long)format);
+                return errtext_set(err, -EPROTO,
+                                   "'.fusepkg/" EDITS_FILE "' has format %lld, which only versions before the first "
+                                   "release had: make the venv anew",
+                                   (long long)format);
         s = edits_use(e, EDITS_META_GET);
         if (!s)
                 return e->unusable;
@@ -247,11 +255,13 @@ static int set_up(struct edits *e, const char *environment, bool *ret_made)
         int r;
 
         /* Exclusive before WAL: then SQLite needs no shared memory, and works on NFS. */
-        r = execute(e, "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY");
+        r = execute(e, "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "
+                       "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY");
         if (r == 0) {
                 char text[96];
 
-                snprintf(text, sizeof(text), "PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=%d", CACHE_KIB, CHECKPOINT_PAGES);
+                snprintf(text, sizeof(text), "PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=%d", CACHE_KIB,
+                         CHECKPOINT_PAGES);
                 r = execute(e, text);
         }
         if (r < 0)
@@ -296,8 +306,9 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
         r = edits_touch(dirfd);
         if (r < 0) {
                 free(e);
-                return r == -ELOOP ? errtext_set(err, r, "'.fusepkg/" EDITS_FILE "' is a symbolic link") :
-                                     errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
+                return r == -ELOOP ?
+                               errtext_set(err, r, "'.fusepkg/" EDITS_FILE "' is a symbolic link") :
+                               errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
         }
         snprintf(path, sizeof(path), "/proc/self/fd/%d/" EDITS_FILE, dirfd);
         code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -349,9 +360,11 @@ int edits_integrity(struct edits *e, struct errtext *err)
 
         code = sqlite3_prepare_v2(e->db, "PRAGMA integrity_check(1)", -1, &s, NULL);
         if (code != SQLITE_OK)
-                return errtext_set(err, edits_errno(e, code), "cannot check '" EDITS_FILE "': %s", sqlite3_errmsg(e->db));
+                return errtext_set(err, edits_errno(e, code), "cannot check '" EDITS_FILE "': %s",
+                                   sqlite3_errmsg(e->db));
         if (sqlite3_step(s) != SQLITE_ROW || strcmp((const char *)sqlite3_column_text(s, 0), "ok") != 0)
-                r = errtext_set(err, -EUCLEAN, "'" EDITS_FILE "' is damaged: %s", (const char *)sqlite3_column_text(s, 0));
+                r = errtext_set(err, -EUCLEAN, "'" EDITS_FILE "' is damaged: %s",
+                                (const char *)sqlite3_column_text(s, 0));
         sqlite3_finalize(s);
         return r;
 }

@@ -106,7 +106,8 @@ int edits_originals(const struct edit_items *items, int state_fd, struct buf *li
                 r = dir = dir_make(state_fd, EDITS_ORIGINALS_DIR, 0755);
         if (r >= 0 && fstat(state_fd, &w.owner) < 0)
                 r = -errno;
-        if (r >= 0 && geteuid() == 0 && fchown(dir, w.owner.st_uid, w.owner.st_gid) < 0 && errno != EPERM && errno != EINVAL)
+        if (r >= 0 && geteuid() == 0 && fchown(dir, w.owner.st_uid, w.owner.st_gid) < 0 && errno != EPERM &&
+            errno != EINVAL)
                 r = -errno;
         w.dirfd = dir;
         for (size_t i = 0; r >= 0 && i < items->count; i++) {
@@ -117,5 +118,7 @@ int edits_originals(const struct edit_items *items, int state_fd, struct buf *li
                 else if (item->kind == EDIT_MODIFIED && item->data)
                         r = write_below(&w, item->id, item->path);
         }
-        return r < 0 ? errtext_set(err, r, "cannot copy what the bare site-packages has: %s", errno_name(r, (char[128]){ 0 })) : 0;
+        return r < 0 ? errtext_set(err, r, "cannot copy what the bare site-packages has: %s",
+                                   errno_name(r, (char[128]){ 0 })) :
+                       0;
 }

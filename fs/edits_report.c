@@ -82,7 +82,8 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
         else if (strncmp(line, "remove ", 7) == 0)
                 return take_path(&q->removals, &q->removal_count, line + 7, err);
         else
-                return errtext_set(err, -EINVAL, "a request for the edits has a line that is not known: '%.500s'", line);
+                return errtext_set(err, -EINVAL, "a request for the edits has a line that is not known: '%.500s'",
+                                   line);
         return 0;
 }
 
@@ -118,7 +119,8 @@ static int read_request(struct tree *t, int state_fd, struct request *q, int *re
         int r = open_request(t, state_fd, ret_fd, &text);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read the request for the edits: %s", errno_name(r, (char[128]){ 0 }));
+                return errtext_set(err, r, "cannot read the request for the edits: %s",
+                                   errno_name(r, (char[128]){ 0 }));
         line = text.data ? strtok_r(text.data, "\n", &save) : NULL;
         if (!line || strcmp(line, EDITS_REQUEST_HEAD) != 0)
                 return errtext_set(err, -EINVAL, "the request for the edits is none, or of another version");
@@ -245,7 +247,8 @@ static int remove_path(struct tree *t, const char *path, struct tree_changes *re
         return r < 0 ? r : tree_changes_add(ret, n.id, NULL);
 }
 
-static int serve(struct tree *t, int state_fd, int io_fd, const struct request *q, struct tree_changes *ret, struct buf *b, struct errtext *err)
+static int serve(struct tree *t, int state_fd, int io_fd, const struct request *q, struct tree_changes *ret,
+                 struct buf *b, struct errtext *err)
 {
         int r = 0;
 

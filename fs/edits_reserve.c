@@ -23,7 +23,8 @@ static void overwrite_in_place(int fd)
         struct stat st;
         int flags;
 
-        if (fstat(fd, &st) == 0 && st.st_size == 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_NOCOW_FL)) {
+        if (fstat(fd, &st) == 0 && st.st_size == 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 &&
+            !(flags & FS_NOCOW_FL)) {
                 flags |= FS_NOCOW_FL;
                 (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
         }
@@ -184,7 +185,8 @@ int edits_open_copy(int dirfd, const char *environment, struct edits **ret, stru
 
         snprintf(path, sizeof(path), "%s/fusepkg-XXXXXX", tmp && *tmp == '/' && strlen(tmp) < 200 ? tmp : "/tmp");
         if (!mkdtemp(path))
-                return errtext_set(err, -errno, "cannot make a temporary folder for what changed in a read-only venv: %s",
+                return errtext_set(err, -errno,
+                                   "cannot make a temporary folder for what changed in a read-only venv: %s",
                                    errno_name(-errno, why));
         dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = dir < 0 ? -errno : copy_one(dirfd, dir, EDITS_FILE, true);

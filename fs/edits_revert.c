@@ -123,7 +123,8 @@ static int check_parts(const struct choice *c, struct errtext *err)
                         continue;
                 for (size_t k = 0; k < c->asked; k++)
                         if (is_within(c->paths[k], item->origin))
-                                return errtext_set(err, -EINVAL, "'%.900s' cannot come back alone: '%.900s' was removed as a whole",
+                                return errtext_set(err, -EINVAL,
+                                                   "'%.900s' cannot come back alone: '%.900s' was removed as a whole",
                                                    c->paths[k], item->origin);
         }
         return 0;
@@ -153,7 +154,8 @@ static int keep_link(struct tree *t, int state_fd, uint64_t generation, const st
         return r < 0 ? r : kept_put_link(state_fd, generation, item->path, target.data ? target.data : "", ret);
 }
 
-static int keep(struct tree *t, int state_fd, const struct edit_item *item, struct tree_changes *changes, struct buf *lines)
+static int keep(struct tree *t, int state_fd, const struct edit_item *item, struct tree_changes *changes,
+                struct buf *lines)
 {
         uint64_t generation = view_environment(tree_current(t))->generation;
         cleanup_buf struct buf got = { 0 };
@@ -207,9 +209,11 @@ static int check_cuts(const struct choice *c, struct errtext *err)
                 if (!c->chosen[i] || (!item->part && (item->kind != EDIT_MOVED || !S_ISDIR(item->mode))))
                         continue;
                 if (item->part || view_place(v, item->id, &dir, &name) == -ENOENT)
-                        return errtext_set(err, -EBUSY, "'%.900s' cannot be reverted: it was %s, and a later package has brought its "
-                                           "folder again; reinstall the package that it is of", item->origin,
-                                           item->part ? "removed" : "moved");
+                        return errtext_set(
+                                err, -EBUSY,
+                                "'%.900s' cannot be reverted: it was %s, and a later package has brought its "
+                                "folder again; reinstall the package that it is of",
+                                item->origin, item->part ? "removed" : "moved");
         }
         return 0;
 }
@@ -242,8 +246,8 @@ static int revert(struct choice *c, int state_fd, struct tree_changes *changes, 
         return r;
 }
 
-int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes, struct buf *lines,
-                 struct errtext *err)
+int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes,
+                 struct buf *lines, struct errtext *err)
 {
         cleanup_edit_items struct edit_items items = { 0 };
         struct choice c = { .items = &items, .asked = n };

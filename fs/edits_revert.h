@@ -11,8 +11,8 @@
 
 /* LINES gets the report's `kept` and `reverted` lines. -EINVAL: a path is below a directory that was removed as a
  * whole. */
-int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes, struct buf *lines,
-                 struct errtext *err);
+int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes,
+                 struct buf *lines, struct errtext *err);
 
 /* edits_restore.c: the rows of the chosen ones of ITEMS (those with CHOSEN[i]), in a transaction of its own. */
 int edits_restore(struct edit_items *items, const bool *chosen, struct tree_changes *changes);

@@ -75,10 +75,19 @@ int edits_generation_set(struct edits *e, uint64_t generation)
 static void read_node(sqlite3_stmt *s, struct edit_node *n)
 {
         *n = (struct edit_node){
-                .id = column(s, 0), .mode = (mode_t)column(s, 1), .uid = (uid_t)column(s, 2), .gid = (gid_t)column(s, 3),
-                .links = (uint32_t)column(s, 4), .subdirs = (int32_t)sqlite3_column_int64(s, 5), .rdev = column(s, 6),
-                .atime = sqlite3_column_int64(s, 7), .mtime = sqlite3_column_int64(s, 8), .ctime = sqlite3_column_int64(s, 9),
-                .data = column(s, 10) != 0, .below = column(s, 11), .parent = column(s, 12),
+                .id = column(s, 0),
+                .mode = (mode_t)column(s, 1),
+                .uid = (uid_t)column(s, 2),
+                .gid = (gid_t)column(s, 3),
+                .links = (uint32_t)column(s, 4),
+                .subdirs = (int32_t)sqlite3_column_int64(s, 5),
+                .rdev = column(s, 6),
+                .atime = sqlite3_column_int64(s, 7),
+                .mtime = sqlite3_column_int64(s, 8),
+                .ctime = sqlite3_column_int64(s, 9),
+                .data = column(s, 10) != 0,
+                .below = column(s, 11),
+                .parent = column(s, 12),
         };
 }
 
@@ -107,8 +116,8 @@ int edits_node_put(struct edits *e, const struct edit_node *n)
 {
         sqlite3_stmt *s = edits_use(e, EDITS_NODE_PUT);
         const int64_t values[] = {
-                (int64_t)n->id, n->mode, n->uid, n->gid, n->links, n->subdirs, (int64_t)n->rdev, n->atime, n->mtime, n->ctime,
-                n->data, (int64_t)n->below, (int64_t)n->parent,
+                (int64_t)n->id, n->mode,  n->uid,   n->gid,  n->links,          n->subdirs,         (int64_t)n->rdev,
+                n->atime,       n->mtime, n->ctime, n->data, (int64_t)n->below, (int64_t)n->parent,
         };
 
         if (!s)
@@ -263,7 +272,8 @@ int edits_entry_drop(struct edits *e, uint64_t dir, const char *name, size_t len
 /* Whoever can write the database can write anything into it; names become paths of files, in kept for one. */
 static bool is_name(struct span name)
 {
-        return name.len > 0 && name.len <= IMAGE_NAME_MAX && !memchr(name.data, '/', name.len) && !memchr(name.data, 0, name.len) &&
+        return name.len > 0 && name.len <= IMAGE_NAME_MAX && !memchr(name.data, '/', name.len) &&
+               !memchr(name.data, 0, name.len) &&
                !(name.data[0] == '.' && (name.len == 1 || (name.len == 2 && name.data[1] == '.')));
 }
 

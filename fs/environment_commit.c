@@ -258,7 +258,8 @@ static uint64_t first_of_mount(int dirfd)
         struct buf text cleanup_buf = { 0 };
         const char *line;
 
-        if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK || file_read_all(fd, LOCK_TEXT_MAX, &text) < 0)
+        if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
+            file_read_all(fd, LOCK_TEXT_MAX, &text) < 0)
                 return UINT64_MAX;
         line = text.data ? strstr(text.data, "\nfirst ") : NULL;
         return line ? strtoull(line + 7, NULL, 10) : UINT64_MAX;

@@ -66,7 +66,8 @@ int handover_open(struct handover **ret)
         for (int fd = HANDOVER_FD_MEMORY; fd < HANDOVER_FDS_END; fd++)
                 if ((flags = fcntl(fd, F_GETFD)) >= 0)
                         fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-        if (pread(HANDOVER_FD_MEMORY, &head, offsetof(struct handover, mount_id), 0) != offsetof(struct handover, mount_id))
+        if (pread(HANDOVER_FD_MEMORY, &head, offsetof(struct handover, mount_id), 0) !=
+            offsetof(struct handover, mount_id))
                 return -EPROTO;
         if (memcmp(head.magic, HANDOVER_MAGIC, sizeof(head.magic)) != 0 || head.version != HANDOVER_VERSION ||
             head.size != whole_size() || head.cells != HANDOVER_CELLS || head.cell_size != sizeof(struct server_cell))
@@ -107,7 +108,9 @@ int handover_send(int fd, enum handover_message message, int passed)
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
         if (passed >= 0) {
-                control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+                control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+                                                   .cmsg_level = SOL_SOCKET,
+                                                   .cmsg_type = SCM_RIGHTS };
                 memcpy(CMSG_DATA(&control.header), &passed, sizeof(passed));
                 m.msg_control = &control;
                 m.msg_controllen = sizeof(control.bytes);
@@ -123,7 +126,9 @@ int handover_receive(int fd, bool block, int *ret_passed)
                 struct cmsghdr header;
                 char bytes[CMSG_SPACE(sizeof(int))];
         } control = { 0 };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes) };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)
+        };
         int passed = -1;
         ssize_t n;
 

@@ -98,11 +98,13 @@ static struct pool_file file_of(const struct stat *st)
 
 static bool is_same_file(const struct pool_file *a, const struct pool_file *b)
 {
-        return a->inode == b->inode && a->written.tv_sec == b->written.tv_sec && a->written.tv_nsec == b->written.tv_nsec;
+        return a->inode == b->inode && a->written.tv_sec == b->written.tv_sec &&
+               a->written.tv_nsec == b->written.tv_nsec;
 }
 
 /* FILE: the one that it was loaded from; NULL: any. */
-static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE], const struct pool_file *file)
+static const struct image *find_image(const struct image_pool *p, const uint8_t id[SHA256_SIZE],
+                                      const struct pool_file *file)
 {
         for (size_t i = 0; i < p->count; i++)
                 if (memcmp(image_id(p->images[i].image), id, SHA256_SIZE) == 0 &&
@@ -376,8 +378,8 @@ static void keep_block(struct image_pool *p, const struct image *img, uint32_t n
         free(old);
 }
 
-static ssize_t read_small(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data, size_t len,
-                          uint64_t offset, struct errtext *err)
+static ssize_t read_small(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data,
+                          size_t len, uint64_t offset, struct errtext *err)
 {
         struct pool_block *b;
         cleanup_free char *fresh = NULL;
@@ -416,8 +418,8 @@ static ssize_t read_small(struct image_pool *p, const struct image *img, const s
         return (ssize_t)len;
 }
 
-static ssize_t read_object(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data, size_t len,
-                           uint64_t offset, struct errtext *err)
+static ssize_t read_object(struct image_pool *p, const struct image *img, const struct image_entry *e, void *data,
+                           size_t len, uint64_t offset, struct errtext *err)
 {
         struct image_object o = image_object(img, e->object);
         struct pool_fd *hold = NULL;
@@ -454,8 +456,8 @@ static ssize_t read_entry(struct image_pool *p, const struct image *img, uint32_
         return read_object(p, img, &e, data, len, offset, err);
 }
 
-ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
-                        struct errtext *err)
+ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len,
+                        uint64_t offset, struct errtext *err)
 {
         ssize_t n = read_entry(p, img, entry, data, len, offset, err);
 
@@ -480,8 +482,8 @@ static int read_record(struct image_pool *p, const struct image *img, struct buf
         r = image_read_record(img, fd, ret);
         if (r < 0) {
                 give_back(p, fd, hold, true);
-                return errtext_set(err, r == -ENOMEM ? r : -EIO, "%s/%s: its RECORD is damaged: %s", p->store->path, name,
-                                   errno_name(r, why));
+                return errtext_set(err, r == -ENOMEM ? r : -EIO, "%s/%s: its RECORD is damaged: %s", p->store->path,
+                                   name, errno_name(r, why));
         }
         give_back(p, fd, hold, false);
         return 0;

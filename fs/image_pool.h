@@ -36,8 +36,8 @@ int image_pool_source(const uint8_t id[SHA256_SIZE], const struct image **ret, v
 
 /* Reads LEN bytes at OFFSET of a file or object of an image of this pool; returns less only at its end.  -EIO:
  * missing, short or changed bytes, with a sentence. */
-ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len, uint64_t offset,
-                        struct errtext *err);
+ssize_t image_pool_read(struct image_pool *p, const struct image *img, uint32_t entry, void *data, size_t len,
+                        uint64_t offset, struct errtext *err);
 /* Nobody has read for a while: drops the unpacked blocks, the kernel has what came of them. */
 void image_pool_rest(struct image_pool *p);
 /* Appends the RECORD body. */

@@ -283,7 +283,8 @@ static void upgrade(struct keeper *k)
 
         if (fd < 0) {
                 k->h->upgrades++;
-                snprintf(k->h->upgrade, sizeof(k->h->upgrade), "cannot open '%.200s': %s", k->h->program, strerror(errno));
+                snprintf(k->h->upgrade, sizeof(k->h->upgrade), "cannot open '%.200s': %s", k->h->program,
+                         strerror(errno));
                 keeper_record(k, NULL);
                 return;
         }
@@ -373,7 +374,8 @@ static int timeout(const struct keeper *k)
         bool busy = k->down_since || k->kill_at || k->unread_since;
 
         if (h->worker_state == WORKER_NONE)
-                return k->start_at > k->now && k->start_at - k->now < KEEPER_TICK ? (int)(k->start_at - k->now) : KEEPER_TICK;
+                return k->start_at > k->now && k->start_at - k->now < KEEPER_TICK ? (int)(k->start_at - k->now)
+                                                                                  : KEEPER_TICK;
         for (unsigned i = 0; i < HANDOVER_CELLS; i++)
                 busy = busy || k->watch[i].unique;
         if (!busy && k->resting)
@@ -387,7 +389,8 @@ static void __attribute__((noreturn)) run(struct keeper *k)
 
         for (;;) {
                 struct pollfd fds[] = {
-                        { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_PEER, POLLIN, 0 }, { k->signal_fd, POLLIN, 0 },
+                        { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_PEER, POLLIN, 0 },
+                        { k->signal_fd, POLLIN, 0 },
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_SOCKET, POLLIN, 0 },
                         { k->is_mounted ? HANDOVER_FD_FUSE : -1, is_refusing(k) || k->resting ? POLLIN : 0, 0 },
                 };

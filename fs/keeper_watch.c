@@ -178,7 +178,8 @@ void keeper_refuse_next(struct keeper *k)
         struct fuse_in_header *h = header(c);
         ssize_t n = read_soon(c->bytes, sizeof(c->bytes));
 
-        if (n >= (ssize_t)sizeof(*h) && h->opcode != FUSE_FORGET && h->opcode != FUSE_BATCH_FORGET && h->opcode != FUSE_INTERRUPT)
+        if (n >= (ssize_t)sizeof(*h) && h->opcode != FUSE_FORGET && h->opcode != FUSE_BATCH_FORGET &&
+            h->opcode != FUSE_INTERRUPT)
                 reply_error(h->unique, h->opcode == FUSE_DESTROY ? 0 : error_for(h));
         h->len = 0;
 }
@@ -264,7 +265,9 @@ static void watch_cells(struct keeper *k, bool *progress)
         if (refused == 0)
                 return;
         if (k->now >= k->stalled_until) {
-                snprintf(line, sizeof(line), "no answer to %u requests for %d s: they end with an error; the storage stalls", refused, CELL_LIMIT / 1000);
+                snprintf(line, sizeof(line),
+                         "no answer to %u requests for %d s: they end with an error; the storage stalls", refused,
+                         CELL_LIMIT / 1000);
                 keeper_record(k, line);
         }
         k->stalled_until = k->now + STALL_MEMORY;

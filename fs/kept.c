@@ -117,7 +117,8 @@ static int settle(int dirfd, int fd, const char *target, const char *name, char 
 
 /* A folder in the way of a file, or a file in that of a folder, is a name that is taken as well: ENOTDIR is the
  * caller's. */
-static int finish(int r, int state_fd, int dirfd, int fd, const char *target, const char *path, const char *name, struct buf *ret_path)
+static int finish(int r, int state_fd, int dirfd, int fd, const char *target, const char *path, const char *name,
+                  struct buf *ret_path)
 {
         char got[300];
 
@@ -134,8 +135,8 @@ static int finish(int r, int state_fd, int dirfd, int fd, const char *target, co
         return r < 0 ? r : buf_add_str(ret_path, got);
 }
 
-int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(int fd, void *user), void *user, mode_t mode,
-             const struct timespec times[2], struct buf *ret_path)
+int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(int fd, void *user), void *user,
+             mode_t mode, const struct timespec times[2], struct buf *ret_path)
 {
         const char *name;
         cleanup_close int dir = open_parent(state_fd, generation, path, &name);

@@ -15,8 +15,8 @@
 
 /* FILL writes the bytes to an empty file, which then gets MODE's permissions and TIMES (see utimensat).  PATH is
  * relative and tidy.  The path below kept/<generation> that it got is appended to RET_PATH (may be NULL). */
-int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(int fd, void *user), void *user, mode_t mode,
-             const struct timespec times[2], struct buf *ret_path);
+int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(int fd, void *user), void *user,
+             mode_t mode, const struct timespec times[2], struct buf *ret_path);
 /* The same with the bytes, permissions and times of an open file. */
 int kept_put_file(int state_fd, uint64_t generation, const char *path, int from, mode_t mode, struct buf *ret_path);
 int kept_put_link(int state_fd, uint64_t generation, const char *path, const char *target, struct buf *ret_path);

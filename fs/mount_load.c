@@ -36,7 +36,8 @@ static int open_edits(struct server *s, const struct environment *e, struct errt
         return 0;
 }
 
-static int view_above_cuts(struct server *s, const struct environment *e, const struct view *previous, struct view **ret, struct errtext *err)
+static int view_above_cuts(struct server *s, const struct environment *e, const struct view *previous,
+                           struct view **ret, struct errtext *err)
 {
         struct view_cut *cuts = NULL;
         size_t n = 0;
@@ -67,7 +68,8 @@ int mount_load_hold(int state_fd)
         struct errtext ignored;
         int hold = -1;
 
-        if (environment_load(state_fd, &e, &ignored) == 0 && open_store(e, &store, &ignored) == 0 && store_is_read_only(store))
+        if (environment_load(state_fd, &e, &ignored) == 0 && open_store(e, &store, &ignored) == 0 &&
+            store_is_read_only(store))
                 hold = store_hold_open(store);
         store_close(store);
         environment_free(e);
@@ -81,8 +83,8 @@ static int open_sources(struct server *s, const struct environment *e, int site_
         int r = open_store(e, &s->store, err), numbers;
 
         if (r == 0 && strcmp(e->store_id, s->store->id) != 0)
-                r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)", e->store_path,
-                                s->store->id, e->store_id);
+                r = errtext_set(err, -ESTALE, "the store at '%s' is another one (%s) than the environment's (%s)",
+                                e->store_path, s->store->id, e->store_id);
         if (r == 0)
                 r = s->handover && store_hold_is_of(s->store, HANDOVER_FD_HOLD)
                             ? image_pool_new_holding(s->store, HANDOVER_FD_HOLD, &s->pool)
@@ -111,14 +113,18 @@ static int settle_edits(struct server *s, struct errtext *err)
         if (*note.text)
                 log_line(&s->log, "the edits are of a generation that cannot be read: %s", note.text);
         if (kept)
-                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept", kept);
+                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept",
+                         kept);
         if (r < 0)
                 return r;
         r = tree_sweep(s->tree, &lost);
         if (r < 0)
                 errtext_set(err, r, "cannot clear '.fusepkg/" EDIT_DATA_DIR "'");
         if (lost)
-                log_line(&s->log, "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk", lost);
+                log_line(
+                        &s->log,
+                        "the bytes of %zu files that were written last are lost: the machine stopped before they were on the disk",
+                        lost);
         return r;
 }
 
@@ -228,7 +234,8 @@ static int by_number(const void *a, const void *b)
 
 /* A view of all slots that there were since FIRST.  What of the history is gone is said, and its files are not there
  * any more. */
-static int view_since(struct server *s, const struct environment *now, uint64_t first, struct view **ret, struct errtext *err)
+static int view_since(struct server *s, const struct environment *now, uint64_t first, struct view **ret,
+                      struct errtext *err)
 {
         struct environment *all = NULL;
         int r = environment_copy(now, &all);
@@ -240,7 +247,8 @@ static int view_since(struct server *s, const struct environment *now, uint64_t 
                 struct errtext why = { "" };
 
                 if (environment_load_generation(s->state_fd, g, &old, &why) < 0)
-                        log_line(&s->log, "files of generation %llu that are held open are lost: %s", (unsigned long long)g, why.text);
+                        log_line(&s->log, "files of generation %llu that are held open are lost: %s",
+                                 (unsigned long long)g, why.text);
                 else
                         r = add_retired(all, old);
                 environment_free(old);
@@ -260,7 +268,8 @@ static int load_served(struct server *s, struct environment *now, struct environ
 
         if (r < 0)
                 return errtext_set(err, r, "cannot read the edits");
-        return generation == now->generation ? environment_copy(now, ret) : environment_load_generation(s->state_fd, generation, ret, err);
+        return generation == now->generation ? environment_copy(now, ret) :
+                                               environment_load_generation(s->state_fd, generation, ret, err);
 }
 
 static int load_announced(struct server *s, const struct environment *served, struct errtext *err)

@@ -40,18 +40,24 @@ struct arguments {
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] [--write DIR] --site DIR --state DIR\n"
-                        "       fusepkg-mount --edits --site DIR --state DIR\n");
+        fprintf(stderr,
+                "usage: fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] [--write DIR] --site DIR --state DIR\n"
+                "       fusepkg-mount --edits --site DIR --state DIR\n");
         return 2;
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
 {
         static const struct option options[] = {
-                { "foreground", no_argument, NULL, 'f' }, { "edits", no_argument, NULL, 'e' }, { "allow-other", no_argument, NULL, 'o' },
-                { "ready-fd", required_argument, NULL, 'r' }, { "site", required_argument, NULL, 's' },
-                { "state", required_argument, NULL, 't' }, { "version", no_argument, NULL, 'V' },
-                { "write", required_argument, NULL, 'w' }, { NULL, 0, NULL, 0 },
+                { "foreground", no_argument, NULL, 'f' },
+                { "edits", no_argument, NULL, 'e' },
+                { "allow-other", no_argument, NULL, 'o' },
+                { "ready-fd", required_argument, NULL, 'r' },
+                { "site", required_argument, NULL, 's' },
+                { "state", required_argument, NULL, 't' },
+                { "version", no_argument, NULL, 'V' },
+                { "write", required_argument, NULL, 'w' },
+                { NULL, 0, NULL, 0 },
         };
         int c;
 
@@ -224,7 +230,8 @@ static int place_all(int site_fd, int state_fd, int lock_fd, struct handover **r
 {
         int program = open("/proc/self/exe", O_PATH | O_CLOEXEC), hold = mount_load_hold(state_fd);
         int *const fds[] = { &site_fd, &state_fd, &lock_fd, &program, &hold };
-        const int numbers[] = { HANDOVER_FD_SITE, HANDOVER_FD_STATE, HANDOVER_FD_LOCK, HANDOVER_FD_PROGRAM, HANDOVER_FD_HOLD };
+        const int numbers[] = { HANDOVER_FD_SITE, HANDOVER_FD_STATE, HANDOVER_FD_LOCK, HANDOVER_FD_PROGRAM,
+                                HANDOVER_FD_HOLD };
         int r = program < 0 ? -errno : 0;
 
         for (size_t i = 0; i < ARRAY_LEN(fds) && r == 0; i++)
@@ -241,7 +248,8 @@ static int place_all(int site_fd, int state_fd, int lock_fd, struct handover **r
 
 static int fill(struct handover *h, const struct arguments *a, struct errtext *err)
 {
-        if (strlen(a->site) >= sizeof(h->site) || strlen(a->state) >= sizeof(h->state) || strlen(a->program) >= sizeof(h->program))
+        if (strlen(a->site) >= sizeof(h->site) || strlen(a->state) >= sizeof(h->state) ||
+            strlen(a->program) >= sizeof(h->program))
                 return errtext_set(err, -ENAMETOOLONG, "the path of the venv is too long");
         memcpy(h->site, a->site, strlen(a->site) + 1);
         memcpy(h->state, a->state, strlen(a->state) + 1);
@@ -264,7 +272,9 @@ static int keep(struct arguments *a, int site_fd, int state_fd, struct errtext *
         if (r == 0)
                 r = fill(h, a, err);
         if (r < 0)
-                return *err->text ? r : errtext_set(err, r, "cannot share memory between the mount's processes: %s", strerror(-r));
+                return *err->text ? r :
+                                    errtext_set(err, r, "cannot share memory between the mount's processes: %s",
+                                                strerror(-r));
         keeper_main(h, a->ready_fd);
 }
 

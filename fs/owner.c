@@ -58,7 +58,8 @@ int owner_write(int fd, int pid, int64_t since, const char *more)
         gethostname(host, sizeof(host) - 1);
         read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
         memset(text, '\n', sizeof(text));
-        n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n%s", host, boot, pid, (long long)since, more);
+        n = snprintf(text, sizeof(text), "host %s\nboot %s\npid %d\nsince %lld\n%s", host, boot, pid, (long long)since,
+                     more);
         if (n >= 0 && n < TEXT_SIZE)
                 text[n] = '\n';
         text[TEXT_SIZE - 1] = '\n';

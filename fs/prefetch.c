@@ -105,7 +105,9 @@ static void grant(const char *site, const char *wishes)
         alarm(PREFETCH_LIMIT_S);
         root = open_root(site);
         for (; root >= 0 && *wishes; wishes += strlen(wishes) + 1) {
-                int fd = file_open_beneath(root, wishes + 1, *wishes == WISH_READ ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK : O_PATH | O_NOFOLLOW, 0);
+                int fd = file_open_beneath(
+                        root, wishes + 1,
+                        *wishes == WISH_READ ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK : O_PATH | O_NOFOLLOW, 0);
 
                 if (fd < 0)
                         continue;

@@ -239,8 +239,9 @@ static int reload(struct server *s)
         }
 
         if (changes.kept)
-                log_line(&s->log, "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept/%llu", changes.kept,
-                         (unsigned long long)e->generation);
+                log_line(&s->log,
+                         "%zu changed files of packages that are gone or hidden were put to .fusepkg/kept/%llu",
+                         changes.kept, (unsigned long long)e->generation);
         tell_switch(s, old->view, &changes);
         tree_view_done(s->tree, old);
 out:
@@ -257,7 +258,8 @@ static int serve_edits(struct server *s)
         int r = edits_serve_request(s->tree, s->state_fd, &changes, &why);
 
         if (r < 0)
-                log_line(&s->log, "cannot do what a command asks of the edits: %s", *why.text ? why.text : strerror(-r));
+                log_line(&s->log, "cannot do what a command asks of the edits: %s",
+                         *why.text ? why.text : strerror(-r));
         tell_changes(s, &changes);
         if (changes.count)
                 tree_told(s->tree);

@@ -104,7 +104,8 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
         server_reply_error(req, tree_rmdir(server_of(req)->tree, &call, parent, name));
 }
 
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name, unsigned flags)
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
+               unsigned flags)
 {
         const struct tree_call call = server_call(req);
 
@@ -140,8 +141,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what, str
                 .atime = wanted_time(what, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, attr->st_atim),
                 .mtime = wanted_time(what, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, attr->st_mtim),
         };
-        const int rows = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
-                         FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+        const int rows = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_ATIME |
+                         FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
         struct server *s = server_of(req);
         struct node n;
         int r = 0;
@@ -150,7 +151,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what, str
         if (what & FUSE_SET_ATTR_SIZE)
                 r = tree_truncate(s->tree, ino, (uint64_t)attr->st_size);
         if (r == 0)
-                r = what & rows || !(what & FUSE_SET_ATTR_SIZE) ? tree_setattr(s->tree, ino, &a, &n) : tree_getattr(s->tree, ino, &n);
+                r = what & rows || !(what & FUSE_SET_ATTR_SIZE) ? tree_setattr(s->tree, ino, &a, &n)
+                                                                : tree_getattr(s->tree, ino, &n);
         if (r < 0)
                 server_reply_error(req, r);
         else

@@ -38,8 +38,9 @@ static bool is_same_init(const struct handover *h, const struct fuse_init_out *o
                 return false;
         memcpy(&old, h->init_reply, h->init_reply_size < sizeof(old) ? h->init_reply_size : sizeof(old));
         memcpy(&new, out, len < sizeof(new) ? len : sizeof(new));
-        return old.major == new.major && old.flags == new.flags && old.flags2 == new.flags2 && old.max_write == new.max_write &&
-               old.max_pages == new.max_pages && old.time_gran == new.time_gran && old.max_readahead == new.max_readahead;
+        return old.major == new.major && old.flags == new.flags && old.flags2 == new.flags2 &&
+               old.max_write == new.max_write && old.max_pages == new.max_pages && old.time_gran == new.time_gran &&
+               old.max_readahead == new.max_readahead;
 }
 
 /* libfuse derives the pages of a READ from max_write; reading wants more than a WRITE may have. */
@@ -397,7 +398,8 @@ struct server_cell *server_own_cell(struct server *s, uint32_t *ret_index, bool 
                 struct server_cell *c = handover_cell(s->handover, t->cell);
 
                 *ret_index = t->cell;
-                *ret_replayed = t->replayed || ((const struct fuse_in_header *)(const void *)c->bytes)->unique & SERVER_RESENT;
+                *ret_replayed = t->replayed ||
+                                ((const struct fuse_in_header *)(const void *)c->bytes)->unique & SERVER_RESENT;
                 return c;
         }
         return NULL;

@@ -115,8 +115,9 @@ static int named_node(struct tree *t, uint64_t id, struct edit_node *ret, bool *
         if (r < 0)
                 return r;
         *ret = (struct edit_node){
-                .id = id, .mode = n.st.st_mode, .uid = n.st.st_uid, .gid = n.st.st_gid, .links = 1, .rdev = n.st.st_rdev,
-                .atime = tree_ns(n.st.st_atim), .mtime = tree_ns(n.st.st_mtim), .ctime = tree_ns(n.st.st_ctim),
+                .id = id, .mode = n.st.st_mode, .uid = n.st.st_uid, .gid = n.st.st_gid, .links = 1,
+                .rdev = n.st.st_rdev, .atime = tree_ns(n.st.st_atim), .mtime = tree_ns(n.st.st_mtim),
+                .ctime = tree_ns(n.st.st_ctim),
                 .below = S_ISDIR(n.st.st_mode) ? id : 0,
         };
         return 0;
@@ -139,7 +140,8 @@ static bool is_hidden(struct tree *t, uint64_t id)
         dir = tree_above_locked(t, dir);
         if (edits_node_get(t->edits, dir, &parent) == 0 && parent.links == 0)
                 return true;
-        return edits_entry_get(t->edits, dir, name.data, name.len, &row) == 0 && row.id != id && !tree_is_newer(t, id, row.horizon);
+        return edits_entry_get(t->edits, dir, name.data, name.len, &row) == 0 && row.id != id &&
+               !tree_is_newer(t, id, row.horizon);
 }
 
 /* A file has no name any more when a directory above it has none: what was removed has no rows once the kernel has let
@@ -150,7 +152,8 @@ static bool has_no_path(struct tree *t, uint64_t id)
 
         if (!t->edits || edits_is_empty(t->edits))
                 return view_is_retired(tree_current(t), id);
-        for (unsigned depth = 0; r == 0 && depth < DEPTH_MAX && id != NODE_ROOT && id != NODE_MARKER && id != NODE_DATA; depth++) {
+        for (unsigned depth = 0; r == 0 && depth < DEPTH_MAX && id != NODE_ROOT && id != NODE_MARKER && id != NODE_DATA;
+             depth++) {
                 cleanup_buf struct buf name = { 0 };
 
                 r = tree_place(t, id, &id, &name);

@@ -71,13 +71,15 @@ struct tree_new_node {
         dev_t rdev;
         const char *target;  /* symlinks */
 };
-int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n, struct node *ret);
+int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n,
+              struct node *ret);
 int tree_make_unnamed(struct tree *t, const struct tree_call *c, uint64_t dir, mode_t mode, struct node *ret); /* O_TMPFILE */
 int tree_link(struct tree *t, const struct tree_call *c, uint64_t id, uint64_t dir, const char *name, struct node *ret);
 int tree_unlink(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name);
 int tree_rmdir(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name);
 /* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE. */
-int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir, const char *to_name, unsigned flags);
+int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir,
+                const char *to_name, unsigned flags);
 
 /* Mode, owner and times; not the size.  A time of -1 in tv_nsec: leave; of UTIME_NOW: now. */
 struct tree_attr {
@@ -96,7 +98,8 @@ ssize_t tree_write(struct tree *t, uint64_t id, const void *data, size_t len, ui
 int tree_truncate(struct tree *t, uint64_t id, uint64_t size);
 int tree_fallocate(struct tree *t, uint64_t id, int mode, uint64_t offset, uint64_t len);
 int64_t tree_lseek(struct tree *t, uint64_t id, uint64_t offset, int whence); /* SEEK_DATA, SEEK_HOLE */
-ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset, size_t len);
+ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset,
+                        size_t len);
 int tree_fsync(struct tree *t, uint64_t id, bool data_only); /* directories as well */
 int tree_statfs(struct tree *t, struct statvfs *ret);
 
@@ -129,20 +132,22 @@ void tree_changes_release(struct tree_changes *c);
 int tree_changes_add(struct tree_changes *c, uint64_t dir, const char *name); /* NAME is copied */
 /* NEXT was made with the cuts that tree_cuts gave; -EAGAIN: it must be made with those in RET.  On failure nothing
  * changed. */
-int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
+int tree_switch(struct tree *t, struct view *next, struct tree_changes *ret, struct view_ref **ret_old,
+                struct errtext *err);
 /* The names that a view above which E's rows stand must keep apart (view_new_cut); E may be NULL. */
 int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n);
 void tree_cuts_free(struct view_cut *cuts, size_t n);
 /* Makes the view of E that the rows need, and switches to it: PREVIOUS as for view_new.  tree_settle.c */
-int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base, const struct view *previous,
-                 struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
+int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base,
+                 const struct view *previous, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err);
 /* Is what the name shows (or that it shows nothing) said by a row? */
 bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len);
 /* At the start of a mount, after tree_new with a view that has the rows' cuts, and before tree_sweep: carries rows of
  * another generation over to that view. POOL and BASE are the view's.  *RET_NOTE (for the log) is filled when the old
  * generation could not be read: then what the user has in directories that are gone is put to kept under "unknown".
  * tree_settle.c. */
-int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note, struct errtext *err);
+int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size_t *ret_kept, struct errtext *ret_note,
+                struct errtext *err);
 /* The directory that shows what the view has at DIR (it is DIR, but where an edited directory shows it below itself);
  * tree.c. */
 uint64_t tree_above(struct tree *t, uint64_t dir);

@@ -80,7 +80,8 @@ static int keep_file(struct tree *t, const struct edit_node *n, const char *path
 
         if (r < 0)
                 return r == -EIO ? 0 : r;
-        r = kept_put_file(view_state_fd(v), view_environment(v)->generation, path, edit_file_fd(f), n->mode | 0600, NULL);
+        r = kept_put_file(view_state_fd(v), view_environment(v)->generation, path, edit_file_fd(f), n->mode | 0600,
+                          NULL);
         edit_file_put(t->data, f);
         *kept += r == 0;
         return r;
@@ -164,8 +165,14 @@ static int folder_of(struct tree *t, const char *path, size_t len, const struct 
         if (r != -ENOENT)
                 return r;
         n = (struct edit_node){
-                .id = id, .mode = S_IFDIR | 0700 | (from->mode & 077) | ((from->mode & 044) >> 2), .uid = from->uid, .gid = from->gid,
-                .links = 1, .atime = from->ctime, .mtime = from->ctime, .ctime = from->ctime,
+                .id = id,
+                .mode = S_IFDIR | 0700 | (from->mode & 077) | ((from->mode & 044) >> 2),
+                .uid = from->uid,
+                .gid = from->gid,
+                .links = 1,
+                .atime = from->ctime,
+                .mtime = from->ctime,
+                .ctime = from->ctime,
         };
         return stay(t, id, folder, &n);
 }
@@ -204,7 +211,9 @@ static int stay(struct tree *t, uint64_t id, const char *path, const struct edit
                 n.below = there.id;
         if (S_ISDIR(n.mode))
                 n.parent = dir;
-        const struct edit_entry new = { dir, 0, span_of(name), id, n.mode & S_IFMT, r == 0 ? 0 : view_horizon(tree_current(t)) };
+        const struct edit_entry new = {
+                dir, 0, span_of(name), id, n.mode & S_IFMT, r == 0 ? 0 : view_horizon(tree_current(t))
+        };
 
         if (r == 0 || r == -ENOENT || r == -ENOTDIR)
                 r = edits_node_put(t->edits, &n);
@@ -247,14 +256,19 @@ static int own_file(struct tree *t, const struct edit_node *old, const char *pat
         fd = edit_file_fd(f);
         r = fstat(fd, &st) < 0 ? -errno : 0;
         if (r == 0)
-                r = edit_file_copy(t->data, n.id, copy_bytes, &fd, (const struct timespec[]){ st.st_atim, st.st_mtim }, true);
+                r = edit_file_copy(t->data, n.id, copy_bytes, &fd, (const struct timespec[]){ st.st_atim, st.st_mtim },
+                                   true);
         edit_file_put(t->data, f);
         if (r == 0)
                 r = edits_node_put(t->edits, &n);
         if (r == 0)
                 r = edits_entries_of(t->edits, old->id, take_name, &names);
         for (size_t i = 0; i < names.count && r == 0; i++) {
-                const struct edit_entry row = { names.list[i].dir, 0, span_of(names.list[i].name), n.id, n.mode & S_IFMT,
+                const struct edit_entry row = { names.list[i].dir,
+                                                0,
+                                                span_of(names.list[i].name),
+                                                n.id,
+                                                n.mode & S_IFMT,
                                                 view_horizon(tree_current(t)) };
 
                 r = edits_entry_put(t->edits, &row);
@@ -279,7 +293,8 @@ static int look(struct tree *t, const struct edit_node *n, const char *path)
         const struct view *v = tree_current(t);
         struct node there;
         struct stat st;
-        int r = view_merged(v, n->id) ? view_getattr(v, n->id, &there) : base_stat(v->base, NULL, path, strlen(path), &st);
+        int r = view_merged(v, n->id) ? view_getattr(v, n->id, &there) :
+                                        base_stat(v->base, NULL, path, strlen(path), &st);
 
         if (r == 0 && view_merged(v, n->id))
                 st = there.st;
@@ -340,7 +355,9 @@ static int count_dirs(struct tree *t, uint64_t id)
                 struct node there;
                 int b = tree_lookup_below(t, id, e->name, strlen(e->name), &there);
 
-                r = b == 0 || b == -ENOENT || b == -ENOTDIR ? edits_entry_get(t->edits, id, e->name, strlen(e->name), &row) : b;
+                r = b == 0 || b == -ENOENT || b == -ENOTDIR ?
+                            edits_entry_get(t->edits, id, e->name, strlen(e->name), &row) :
+                            b;
                 if (r < 0 || (b == 0 && !tree_row_hides(t, &row, there.id, there.st.st_mode)))
                         continue;
                 subdirs += (e->id && S_ISDIR(e->type)) - (b == 0 && S_ISDIR(there.st.st_mode));

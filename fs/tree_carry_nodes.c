@@ -142,7 +142,8 @@ static int add_name(const struct view_dirent *d, void *user)
                 return r;
         if (was_said(s->c, s->dir, name, s->was_below))
                 return 0;
-        if (s->other_below && view_lookup(s->other, s->other_below, name, d->name.len, &there) == 0 && there.id == d->id)
+        if (s->other_below && view_lookup(s->other, s->other_below, name, d->name.len, &there) == 0 &&
+            there.id == d->id)
                 return 0;
         s->any = true;
         return carry_changed(s->c, s->dir, name);

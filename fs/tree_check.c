@@ -59,14 +59,14 @@ static int check_entry(const struct edit_entry *n, void *user)
         if (n->id) {
                 r = tree_node(c->tree, n->id, &node, &stored);
                 if (r == -ENOENT)
-                        r = bad(c, "the name '%.*s' in %llx is of the node %llx, which is not there", (int)n->name.len, n->name.data,
-                                number(n->dir), number(n->id));
+                        r = bad(c, "the name '%.*s' in %llx is of the node %llx, which is not there", (int)n->name.len,
+                                n->name.data, number(n->dir), number(n->id));
                 else if (r == 0 && (node.mode & S_IFMT) != n->type)
-                        r = bad(c, "the name '%.*s' in %llx has another type than its node %llx", (int)n->name.len, n->name.data,
-                                number(n->dir), number(n->id));
+                        r = bad(c, "the name '%.*s' in %llx has another type than its node %llx", (int)n->name.len,
+                                n->name.data, number(n->dir), number(n->id));
                 else if (r == 0 && S_ISDIR(n->type) && node.parent != n->dir)
-                        r = bad(c, "the directory %llx is in %llx, but says that it is in %llx", number(n->id), number(n->dir),
-                                number(node.parent));
+                        r = bad(c, "the directory %llx is in %llx, but says that it is in %llx", number(n->id),
+                                number(n->dir), number(node.parent));
                 if (r < 0)
                         return r;
         }

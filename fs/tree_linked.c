@@ -22,7 +22,8 @@ static int place_outside(const struct view *v, const char *path, struct buf *ret
         if (strncmp(path, DATA_TREE, strlen(DATA_TREE)) == 0)
                 return buf_printf(ret, "%s", path + strlen(DATA_TREE));
         if (strncmp(path, HEADERS_TREE, strlen(HEADERS_TREE)) == 0)
-                return buf_printf(ret, "include/site/python%s/%s", view_environment(v)->python, path + strlen(HEADERS_TREE));
+                return buf_printf(ret, "include/site/python%s/%s", view_environment(v)->python,
+                                  path + strlen(HEADERS_TREE));
         return 0;
 }
 
@@ -50,7 +51,8 @@ int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret)
         if (r < 0)
                 return r;
         n = readlinkat(view_state_fd(tree_current(t)), link.data, target, sizeof(target));
-        if (n < (ssize_t)path.len || (size_t)n == sizeof(target) || memcmp(target + n - path.len, path.data, path.len) != 0)
+        if (n < (ssize_t)path.len || (size_t)n == sizeof(target) ||
+            memcmp(target + n - path.len, path.data, path.len) != 0)
                 return 0;
         return buf_add(ret, link.data, link.len);
 }

@@ -99,7 +99,8 @@ static int list_batch(struct listing *l, uint64_t dir, uint64_t below, uint64_t 
         return r;
 }
 
-int tree_list(struct tree *t, uint64_t dir, uint64_t after, bool plus, int (*fn)(const struct tree_dirent *d, void *user), void *user)
+int tree_list(struct tree *t, uint64_t dir, uint64_t after, bool plus,
+              int (*fn)(const struct tree_dirent *d, void *user), void *user)
 {
         struct listing l = { .tree = t, .plus = plus, .fn = fn, .user = user };
         uint64_t below;

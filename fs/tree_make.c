@@ -24,8 +24,8 @@ static int absent(struct tree *t, uint64_t dir, const char *name)
         return r == -ENOENT ? 0 : r == 0 ? -EEXIST : r;
 }
 
-static void fill_node(const struct tree_call *c, const struct edit_node *dir, const struct tree_new_node *from, int64_t now,
-                      struct edit_node *n)
+static void fill_node(const struct tree_call *c, const struct edit_node *dir, const struct tree_new_node *from,
+                      int64_t now, struct edit_node *n)
 {
         *n = (struct edit_node){
                 .id = n->id, .mode = from->mode, .uid = c->uid, .gid = c->gid, .links = 1, .rdev = from->rdev,
@@ -52,8 +52,8 @@ static int add_node(struct tree *t, const struct tree_new_node *from, struct edi
         return r;
 }
 
-static int make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *from,
-                struct edit_node *n)
+static int make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name,
+                const struct tree_new_node *from, struct edit_node *n)
 {
         struct edit_node parent;
         int64_t now = tree_now(t);
@@ -79,8 +79,8 @@ static int make(struct tree *t, const struct tree_call *c, uint64_t dir, const c
         return r;
 }
 
-static int make_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *from,
-                       struct node *ret)
+static int make_locked(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name,
+                       const struct tree_new_node *from, struct node *ret)
 {
         struct edit_node n = { 0 };
         struct edit_done done;
@@ -101,7 +101,8 @@ static int make_locked(struct tree *t, const struct tree_call *c, uint64_t dir, 
         return tree_stat(t, &n, true, ret);
 }
 
-int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n, struct node *ret)
+int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n,
+              struct node *ret)
 {
         int r;
 

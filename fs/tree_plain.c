@@ -171,7 +171,8 @@ static int write_bytes(struct writer *w, const struct node *n, int out)
                         return errtext_set(w->err, (int)got, "cannot read '%s': %.1500s", w->path.data, why.text);
                 if (got <= 0)
                         return fail(w, got < 0 ? (int)got : -EIO, "read");
-                if (shared && pread(out, other, (size_t)got, (off_t)at) == got && memcmp(w->piece, other, (size_t)got) == 0) {
+                if (shared && pread(out, other, (size_t)got, (off_t)at) == got &&
+                    memcmp(w->piece, other, (size_t)got) == 0) {
                         at += (uint64_t)got;
                         continue;
                 }
@@ -265,7 +266,9 @@ static int write_node(struct writer *w, const struct node *n, int dirfd, const c
         if (first)
                 return linkat(w->root_fd, first, dirfd, name, 0) < 0 ? fail(w, -errno, "link") : 0;
         if (S_ISDIR(n->st.st_mode)) {
-                cleanup_close int fd = mkdirat(dirfd, name, 0700) < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                cleanup_close int fd = mkdirat(dirfd, name, 0700) < 0 ?
+                                               -1 :
+                                               openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = fd < 0 ? fail(w, -errno, "make the folder") : write_dir(w, n->id, fd, depth + 1);
                 return r < 0 ? r : finish(w, fd, &n->st);
@@ -292,7 +295,8 @@ static int write_dir(struct writer *w, uint64_t id, int fd, unsigned depth)
                 if (c.list[i].node.id == NODE_MARKER || c.list[i].node.id == NODE_DATA)
                         continue;
                 r = buf_printf(&w->path, "%s%s", len ? "/" : "", c.list[i].name);
-                r = r < 0 ? errtext_set(w->err, r, "out of memory") : write_node(w, &c.list[i].node, fd, c.list[i].name, depth);
+                r = r < 0 ? errtext_set(w->err, r, "out of memory") :
+                            write_node(w, &c.list[i].node, fd, c.list[i].name, depth);
                 w->path.len = len;
                 w->path.data[len] = '\0';
         }
@@ -320,13 +324,17 @@ static int write_all(struct writer *w)
                 if (tree_lookup(w->tree, NODE_DATA, data[i], strlen(data[i]), &n) == 0)
                         r = write_root(w, &n, data[i]);
         if (r == 0 && syncfs(w->root_fd) < 0)
-                r = errtext_set(w->err, -errno, "cannot sync what was written: %s", errno_name(-errno, (char[128]){ 0 }));
+                r = errtext_set(w->err, -errno, "cannot sync what was written: %s",
+                                errno_name(-errno, (char[128]){ 0 }));
         return r;
 }
 
-int tree_plain_write(struct tree *t, const struct store *s, struct image_pool *pool, int dir_fd, struct tree_plain *ret, struct errtext *err)
+int tree_plain_write(struct tree *t, const struct store *s, struct image_pool *pool, int dir_fd, struct tree_plain *ret,
+                     struct errtext *err)
 {
-        struct writer w = { .tree = t, .store = s, .pool = pool, .root_fd = dir_fd, .piece = malloc(2 * PIECE_SIZE), .err = err };
+        struct writer w = {
+                .tree = t, .store = s, .pool = pool, .root_fd = dir_fd, .piece = malloc(2 * PIECE_SIZE), .err = err
+        };
         int r = w.piece ? write_all(&w) : errtext_set(err, -ENOMEM, "out of memory");
 
         for (size_t i = 0; i < w.shared_count; i++)

@@ -22,6 +22,7 @@ struct tree_plain {
 };
 
 /* DIR_FD is the empty folder DIR.  All is on the disk when this returns. */
-int tree_plain_write(struct tree *t, const struct store *s, struct image_pool *pool, int dir_fd, struct tree_plain *ret, struct errtext *err);
+int tree_plain_write(struct tree *t, const struct store *s, struct image_pool *pool, int dir_fd, struct tree_plain *ret,
+                     struct errtext *err);
 
 #endif

@@ -64,7 +64,8 @@ int tree_resolve(struct tree *t, uint64_t dir, const char *name, size_t len, uin
 
 /* tree_lookup, tree_readdir, tree_find, tree_path, under the lock; FN of tree_list may call what takes no lock. */
 int tree_stat_named(struct tree *t, uint64_t id, struct node *ret);
-int tree_list(struct tree *t, uint64_t dir, uint64_t after, bool plus, int (*fn)(const struct tree_dirent *d, void *user), void *user);
+int tree_list(struct tree *t, uint64_t dir, uint64_t after, bool plus,
+              int (*fn)(const struct tree_dirent *d, void *user), void *user);
 int tree_find_locked(struct tree *t, const char *path, uint64_t *ret_id, mode_t *ret_type);
 int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret);
 /* A directory and a name that show the node; -ENOENT: none. */

@@ -126,8 +126,8 @@ static int rename_ends(struct tree *t, struct end *from, struct end *to, unsigne
         return r < 0 ? r : move(t, from, to);
 }
 
-int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir, const char *to_name,
-                unsigned flags)
+int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir,
+                const char *to_name, unsigned flags)
 {
         struct end from = { dir, name, 0, 0 }, to = { to_dir, to_name, 0, 0 };
         cleanup_buf struct buf link = { 0 };

@@ -124,8 +124,9 @@ int view_new(const struct environment *e, struct image_pool *pool, struct base *
         return view_new_cut(e, pool, base, state_fd, previous, NULL, 0, ret, err);
 }
 
-int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, const struct view *previous,
-                 const struct view_cut *cuts, size_t n, struct view **ret, struct errtext *err)
+int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
+                 const struct view *previous, const struct view_cut *cuts, size_t n, struct view **ret,
+                 struct errtext *err)
 {
         struct view *v = calloc(1, sizeof(*v));
         int r;

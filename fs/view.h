@@ -51,8 +51,9 @@ struct view_cut {
         bool acts; /* the view's own: see view_is_cut */
 };
 /* The same with CUTS[0..N), in any order, copied. */
-int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd, const struct view *previous,
-                 const struct view_cut *cuts, size_t n, struct view **ret, struct errtext *err);
+int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
+                 const struct view *previous, const struct view_cut *cuts, size_t n, struct view **ret,
+                 struct errtext *err);
 /* Does a cut there keep anything apart: have slots up to its horizon a directory at the name, or a pinned id?
  * Otherwise the view is the same without it. */
 bool view_is_cut(const struct view *v, uint64_t dir, const char *name, size_t len);

@@ -110,7 +110,8 @@ int view_readdir(const struct view *v, uint64_t dir, uint64_t after,
                 return 0;
         for (uint32_t i = image_seek(s->image, e.number, after + 1); i < e.first_child + e.children; i++) {
                 struct image_entry c = image_entry(s->image, i);
-                struct view_dirent dirent = { c.name, slot_id(s, i), c.cookie, c.type == IMAGE_DIR ? S_IFDIR : S_IFREG };
+                struct view_dirent dirent = { c.name, slot_id(s, i), c.cookie,
+                                              c.type == IMAGE_DIR ? S_IFDIR : S_IFREG };
 
                 if (fn(&dirent, user))
                         break;

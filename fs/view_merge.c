@@ -131,7 +131,8 @@ static void note_times(const struct view *v, struct merged_dir *d, const struct 
         }
 }
 
-static int resolve(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path, struct resolved *out)
+static int resolve(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path,
+                   struct resolved *out)
 {
         const struct claim *last_dir = NULL;
         int r = 0;
@@ -249,7 +250,8 @@ static bool has_generated(const struct view *v, const struct resolved *res)
 }
 
 /* The claims that hold for a name, or the ones that a cut took from it: SIDE says which slots they may be of. */
-static int merge_side(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path, struct cut_side side)
+static int merge_side(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path,
+                      struct cut_side side)
 {
         cleanup_free struct provider *providers = calloc(n, sizeof(*providers));
         struct resolved res = { .providers = providers, .cut = side.cut, .first = side.first, .last = side.last };

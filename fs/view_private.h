@@ -167,8 +167,8 @@ struct cut_side {
         uint32_t first;
         uint32_t last;
 };
-size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n, struct cut_side *ret_lower,
-                       struct cut_side *ret_upper);
+size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n,
+                       struct cut_side *ret_lower, struct cut_side *ret_upper);
 /* The path's pinned id is of the side that was taken away, which may have nothing else left. */
 void view_cut_pinned(struct view *v, const struct merged_dir *d, struct span name);
 int view_cut_copy(struct view *v, const struct view_cut *cuts, size_t n);

@@ -58,8 +58,8 @@ static int make_record(const struct view *v, const struct view_slot *s, const st
 }
 
 /* A RECORD may have megabytes and is read in pieces: the last one is kept until its end was read. */
-static ssize_t read_record(struct view *v, uint64_t id, const struct view_slot *s, const struct generated_file *g, void *data,
-                           size_t len, uint64_t offset, struct errtext *err)
+static ssize_t read_record(struct view *v, uint64_t id, const struct view_slot *s, const struct generated_file *g,
+                           void *data, size_t len, uint64_t offset, struct errtext *err)
 {
         ssize_t n;
         int r = 0;

@@ -178,7 +178,10 @@ static void __attribute__((noreturn)) serve(struct worker *w)
         vanish_init(&vanish, s->state_fd);
         for (;;) {
                 struct pollfd fds[] = {
-                        { s->done_fd, POLLIN, 0 }, { HANDOVER_FD_SOCKET, POLLIN, 0 }, { w->keeper_fd, POLLIN, 0 }, { vanish.fd, POLLIN, 0 },
+                        { s->done_fd, POLLIN, 0 },
+                        { HANDOVER_FD_SOCKET, POLLIN, 0 },
+                        { w->keeper_fd, POLLIN, 0 },
+                        { vanish.fd, POLLIN, 0 },
                 };
 
                 if (is_keeper_gone(w)) {
@@ -257,7 +260,9 @@ static int take_over(struct worker *w, struct errtext *err)
                 return errtext_set(err, r, "cannot take the mount over");
         r = server_replay_init(s);
         if (r < 0)
-                return errtext_set(err, r, "this program would serve the mount otherwise than the kernel was told: unmount and mount again");
+                return errtext_set(
+                        err, r,
+                        "this program would serve the mount otherwise than the kernel was told: unmount and mount again");
         cells_sort(w->handover, HANDOVER_FD_FUSE, &s->log);
         r = start_threads(s, err);
         for (size_t i = 0; i < w->removed_count && r == 0; i++)
@@ -330,7 +335,8 @@ void worker_main(void)
         log_open(&s->log, s->state_fd, w.handover->foreground);
         r = start(&w, &err);
         if (r < 0) {
-                log_line(&s->log, "%s: %s", s->took_over ? "cannot go on" : "not mounted", *err.text ? err.text : strerror(-r));
+                log_line(&s->log, "%s: %s", s->took_over ? "cannot go on" : "not mounted",
+                         *err.text ? err.text : strerror(-r));
                 snprintf(w.handover->said, sizeof(w.handover->said), "%s", *err.text ? err.text : strerror(-r));
                 _exit(WORKER_REFUSES);
         }

@@ -328,7 +328,8 @@ static int ingest_run(struct ingest *g, struct errtext *err)
                 return 0;
         }
         if (g->store->staging_fd < 0)
-                return errtext_set(err, -EROFS, "the store '%s' is read-only, and does not have this wheel", g->store->path);
+                return errtext_set(err, -EROFS, "the store '%s' is read-only, and does not have this wheel",
+                                   g->store->path);
         r = store_staging_open(g->store, &g->staging, err);
         if (r < 0)
                 return r;

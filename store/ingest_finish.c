@@ -116,8 +116,8 @@ static int add_files(struct ingest_job *j, struct errtext *err)
                         added.executable |= is_executable(j, k);
                 r = image_writer_add(j->writer, &added);
                 if (r == -ENAMETOOLONG || r == -EINVAL)
-                        return errtext_set(err, -EBADMSG, "the path of '%.*s' is too long to be installed", (int)name.len,
-                                           name.data);
+                        return errtext_set(err, -EBADMSG, "the path of '%.*s' is too long to be installed",
+                                           (int)name.len, name.data);
                 if (r < 0)
                         return errtext_set(err, r, r == -EFBIG ? "it has too many files" : "out of memory");
         }

@@ -102,7 +102,9 @@ void store_staging_clear(const struct store *s);
 
 /* Moves STAGING/NAME, which must be complete and 0444, to its place.  Taken for done when it is there already
  * with the same size; one of another size (a file that somebody truncated) is replaced. */
-int store_publish_object(const struct store *s, const struct staging *g, const char *name, const uint8_t id[SHA256_SIZE]);
-int store_publish_image(const struct store *s, const struct staging *g, const char *name, const uint8_t id[SHA256_SIZE]);
+int store_publish_object(const struct store *s, const struct staging *g, const char *name,
+                         const uint8_t id[SHA256_SIZE]);
+int store_publish_image(const struct store *s, const struct staging *g, const char *name,
+                        const uint8_t id[SHA256_SIZE]);
 
 #endif

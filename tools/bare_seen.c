@@ -20,8 +20,9 @@ enum {
 /* What fusepkg itself has there, or in a copy of what was mounted, and what Python may leave when it could not mount. */
 static bool is_ignored(const char *name)
 {
-        return strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0 || strcmp(name, BASE_START_FILE) == 0 || strcmp(name, BASE_START_FILE_NEW) == 0 || strcmp(name, "__pycache__") == 0 ||
-               strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        return strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0 ||
+               strcmp(name, BASE_START_FILE) == 0 || strcmp(name, BASE_START_FILE_NEW) == 0 ||
+               strcmp(name, "__pycache__") == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 static int list_bare(const struct target *t, struct outside_paths *ret)
@@ -93,7 +94,8 @@ static bool is_copy_of_ours(const struct target *t, const char *name)
 }
 
 /* Adds to FRESH what is in NOW and was not SEEN. */
-static int compare(const struct target *t, const struct outside_paths *now, const struct outside_paths *seen, struct outside_paths *fresh)
+static int compare(const struct target *t, const struct outside_paths *now, const struct outside_paths *seen,
+                   struct outside_paths *fresh)
 {
         int r = 0;
 
@@ -104,7 +106,8 @@ static int compare(const struct target *t, const struct outside_paths *now, cons
 }
 
 /* Without a list of what was seen nothing is new: fusepkg has just come here. */
-static int look(const struct target *t, struct outside_paths *now, struct outside_paths *seen, struct outside_paths *fresh)
+static int look(const struct target *t, struct outside_paths *now, struct outside_paths *seen,
+                struct outside_paths *fresh)
 {
         int r = list_bare(t, now), known;
 
@@ -199,7 +202,8 @@ int bare_seen_adopt(struct change *c, struct errtext *err)
         int r = c->t.environment ? bare_seen_new(&c->t, &fresh) : 0;
 
         if (r < 0)
-                errtext_set(err, r, "cannot tell what has appeared in '%s': %s", c->t.site, errno_name(r, (char[128]){ 0 }));
+                errtext_set(err, r, "cannot tell what has appeared in '%s': %s", c->t.site,
+                            errno_name(r, (char[128]){ 0 }));
         for (size_t i = 0; r == 0 && i < fresh.count; i++) {
                 struct slot *slot;
                 char name[300];

@@ -22,7 +22,9 @@ int change_edits_load(struct change *c, struct errtext *err)
         for (size_t i = 0; r == 0 && i < e->dists.removed_count; i++)
                 if (e->dists.removed[i].slot)
                         r = environment_remove_slot(c->next, e->dists.removed[i].slot->number);
-        return r < 0 && !err->text[0] ? errtext_set(err, r, "cannot take what pip has removed from the list: %s", strerror(-r)) : r;
+        return r < 0 && !err->text[0] ?
+                       errtext_set(err, r, "cannot take what pip has removed from the list: %s", strerror(-r)) :
+                       r;
 }
 
 void change_edits_release(struct change_edits *e)
@@ -132,8 +134,8 @@ static int remove_dist(struct change *c, const struct edit_dist *dist, struct er
         int r = edit_dists_read(&c->edits.dists, dist, "RECORD", &text, err);
 
         if (r == -ENOENT)
-                return errtext_set(err, r, "cannot uninstall %s: its RECORD is not found at %s/%s/RECORD", dist->name, c->t.site,
-                                   dist->dist_info);
+                return errtext_set(err, r, "cannot uninstall %s: its RECORD is not found at %s/%s/RECORD", dist->name,
+                                   c->t.site, dist->dist_info);
         if (r == 0)
                 r = record_parse(text.data, text.len, &record, err);
         if (r < 0)
@@ -172,7 +174,8 @@ int change_edits_remove(struct change *c, const char *name, size_t *ret_count, s
  * */
 static bool is_fixed(const char *path)
 {
-        static const char *const words[] = { "bin/python", "bin/pypy", "bin/activate", "bin/Activate", ENVIRONMENT_DIR "/" };
+        static const char *const words[] = { "bin/python", "bin/pypy", "bin/activate", "bin/Activate",
+                                             ENVIRONMENT_DIR "/" };
 
         for (size_t i = 0; i < ARRAY_LEN(words); i++)
                 if (strncmp(path, words[i], strlen(words[i])) == 0)
@@ -210,8 +213,8 @@ static bool has_script(struct change *c, const char *name)
                 for (size_t k = 0; !found && k < record.count; k++) {
                         cleanup_buf struct buf path = { 0 };
 
-                        found = edit_dists_resolve(&c->t, record.rows[k].path, &path) == 0 && strncmp(path.data, "bin/", 4) == 0 &&
-                                strcmp(path.data + 4, name) == 0;
+                        found = edit_dists_resolve(&c->t, record.rows[k].path, &path) == 0 &&
+                                strncmp(path.data, "bin/", 4) == 0 && strcmp(path.data + 4, name) == 0;
                 }
                 record_release(&record);
         }
@@ -235,7 +238,8 @@ static int give_up_scripts(struct change *c)
                 bool gone = false;
 
                 for (size_t k = 0; k < c->edits.dists.removed_count; k++)
-                        gone = gone || (c->edits.dists.removed[k].slot && c->edits.dists.removed[k].slot->number == claim->slot);
+                        gone = gone || (c->edits.dists.removed[k].slot &&
+                                        c->edits.dists.removed[k].slot->number == claim->slot);
                 if (gone && has_script(c, claim->name))
                         free(claim->name);
                 else

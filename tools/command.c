@@ -307,7 +307,8 @@ static int help_option(const struct option_spec *s, struct buf *ret)
 
 int command_help(const struct command *c, struct buf *ret)
 {
-        int r = buf_printf(ret, "Usage: fusepkg %s%s%s\n\n%s.\n", c->name, c->usage[0] ? " " : "", c->usage, c->summary);
+        int r = buf_printf(ret, "Usage: fusepkg %s%s%s\n\n%s.\n", c->name, c->usage[0] ? " " : "", c->usage,
+                           c->summary);
 
         if (r == 0 && c->aliases)
                 r = buf_printf(ret, "Also: %s.\n", c->aliases);

@@ -51,8 +51,9 @@ struct command {
 };
 
 extern const struct command command_add, command_remove, command_list, command_show, command_freeze, command_status,
-        command_mount, command_umount, command_upgrade_mounts, command_doctor, command_export, command_eject, command_store_path, command_store_du,
-        command_store_verify, command_store_gc, command_debug_requests, command_diff, command_revert, command_verify;
+        command_mount, command_umount, command_upgrade_mounts, command_doctor, command_export, command_eject,
+        command_store_path, command_store_du, command_store_verify, command_store_gc, command_debug_requests,
+        command_diff, command_revert, command_verify;
 
 /* All of them, in the order of `fusepkg help`, and a NULL.  Help, the man page and the shells' completions come from
  * it. */

@@ -50,12 +50,16 @@ int container_lacks(const struct container_facts *f, struct buf *ret)
         if (f->kind == CONTAINER_NONE)
                 return 0;
         if (!f->device)
-                r = buf_add_str(ret, pod ? "this pod has no /dev/fuse: a device plugin must give it one (resources.limits of its resource, such as "
-                                           "'smarter-devices/fuse: 1'); a hostPath volume is not enough\n"
-                                         : "this container has no usable /dev/fuse: add '--device /dev/fuse' to its command line\n");
+                r = buf_add_str(
+                        ret,
+                        pod ? "this pod has no /dev/fuse: a device plugin must give it one (resources.limits of its resource, such as "
+                              "'smarter-devices/fuse: 1'); a hostPath volume is not enough\n" :
+                              "this container has no usable /dev/fuse: add '--device /dev/fuse' to its command line\n");
         if (r == 0 && !f->may_mount)
-                r = buf_add_str(ret, pod ? "this pod may not mount: add 'securityContext: {capabilities: {add: [SYS_ADMIN]}}' to its container\n"
-                                         : "this container may not mount: add '--cap-add SYS_ADMIN' to its command line\n");
+                r = buf_add_str(
+                        ret,
+                        pod ? "this pod may not mount: add 'securityContext: {capabilities: {add: [SYS_ADMIN]}}' to its container\n" :
+                              "this container may not mount: add '--cap-add SYS_ADMIN' to its command line\n");
         return r;
 }
 
@@ -63,17 +67,21 @@ int container_advice(const struct container_facts *f, struct buf *ret)
 {
         if (f->kind == CONTAINER_NONE)
                 return 0;
-        return buf_add_str(ret, f->kind == CONTAINER_KUBERNETES
-                                        ? "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod; a seccomp "
-                                          "profile of its own (seccompProfile: Localhost) must allow mount(2)\n"
-                                        : "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the container's command line; a seccomp "
-                                          "profile of one's own must allow mount(2), as does '--security-opt seccomp=unconfined'\n");
+        return buf_add_str(
+                ret,
+                f->kind == CONTAINER_KUBERNETES ?
+                        "if the node has AppArmor, add 'securityContext: {appArmorProfile: {type: Unconfined}}' to the pod; a seccomp "
+                        "profile of its own (seccompProfile: Localhost) must allow mount(2)\n" :
+                        "if the host has AppArmor, add '--security-opt apparmor=unconfined' to the container's command line; a seccomp "
+                        "profile of one's own must allow mount(2), as does '--security-opt seccomp=unconfined'\n");
 }
 
 int container_ways_out(const struct container_facts *f, const char *venv, struct buf *ret)
 {
         if (f->kind == CONTAINER_NONE)
                 return 0;
-        return buf_printf(ret, "without a mount: `fusepkg eject --venv '%s'` makes it an ordinary venv, and `fusepkg export --to DIR` writes plain files\n",
-                          venv);
+        return buf_printf(
+                ret,
+                "without a mount: `fusepkg eject --venv '%s'` makes it an ordinary venv, and `fusepkg export --to DIR` writes plain files\n",
+                venv);
 }

@@ -50,9 +50,10 @@ static json_t *mode_text(mode_t mode)
 
 static int show_json(struct showing *s, const struct diff_file *f)
 {
-        json_t *row = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I}", "path", json_out_string(f->path), "change", what(f), "from",
-                                f->from ? json_out_string(f->from) : json_null(), "old_mode", mode_text(f->old.mode), "mode",
-                                mode_text(f->new.mode), "size", (json_int_t)f->new.size);
+        json_t *row = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I}", "path", json_out_string(f->path), "change", what(f),
+                                "from", f->from ? json_out_string(f->from) : json_null(), "old_mode",
+                                mode_text(f->old.mode), "mode", mode_text(f->new.mode), "size",
+                                (json_int_t)f->new.size);
 
         return json_array_append_new(s->files, row) < 0 ? -ENOMEM : 0;
 }
@@ -108,9 +109,10 @@ static json_t *show_dists(struct showing *s)
                         continue;
                 s->shown++;
                 if (s->form == FORM_JSON)
-                        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o}", "change", gone ? "removed" : "added", "name",
-                                                              json_out_string(dist->name), "version", json_out_string(dist->version),
-                                                              "installer", gone ? json_null() : json_out_string(dist->installer)));
+                        json_array_append_new(
+                                list, json_pack("{s:s, s:o, s:o, s:o}", "change", gone ? "removed" : "added", "name",
+                                                json_out_string(dist->name), "version", json_out_string(dist->version),
+                                                "installer", gone ? json_null() : json_out_string(dist->installer)));
                 else if (gone || !dist->installer[0])
                         printf("%c %s %s\n", gone ? '-' : '+', dist->name, dist->version);
                 else
@@ -137,8 +139,8 @@ static int finish_json(struct showing *s, json_t *dists)
                 json_decref(kept);
                 kept = NULL;
         }
-        return json_out(json_pack("{s:I, s:o, s:o, s:o}", "generation", (json_int_t)s->d->t.environment->generation, "distributions",
-                                  dists, "files", s->files, "kept", kept ? kept : json_array()));
+        return json_out(json_pack("{s:I, s:o, s:o, s:o}", "generation", (json_int_t)s->d->t.environment->generation,
+                                  "distributions", dists, "files", s->files, "kept", kept ? kept : json_array()));
 }
 
 static int show(struct showing *s, struct errtext *err)

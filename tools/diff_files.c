@@ -46,7 +46,8 @@ static mode_t type_of(char letter)
         static const struct {
                 char letter;
                 mode_t type;
-        } types[] = { { 'd', S_IFDIR }, { 'l', S_IFLNK }, { 'p', S_IFIFO }, { 's', S_IFSOCK }, { 'c', S_IFCHR }, { 'b', S_IFBLK } };
+        } types[] = { { 'd', S_IFDIR },  { 'l', S_IFLNK }, { 'p', S_IFIFO },
+                      { 's', S_IFSOCK }, { 'c', S_IFCHR }, { 'b', S_IFBLK } };
 
         for (size_t i = 0; i < ARRAY_LEN(types); i++)
                 if (types[i].letter == letter)
@@ -159,7 +160,8 @@ static int expand(const struct view_dirent *e, void *user)
 /* Of a folder that was removed all that was in it. */
 static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
 {
-        struct diff_file f = { .kind = CHANGE_REMOVED, .owned = edit_owned_has(&d->owned, CHANGE_REMOVED, id, path, type) };
+        struct diff_file f = { .kind = CHANGE_REMOVED,
+                               .owned = edit_owned_has(&d->owned, CHANGE_REMOVED, id, path, type) };
         struct expanding x = { .d = d };
         int r;
 
@@ -172,7 +174,8 @@ static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
         for (size_t i = 0; i < d->report.original_count; i++) {
                 const struct edit_original *o = &d->report.originals[i];
 
-                if (d->base || strcmp(o->path, path) == 0 || !edit_path_is_within(o->path, path) || strchr(o->path + strlen(path) + 1, '/'))
+                if (d->base || strcmp(o->path, path) == 0 || !edit_path_is_within(o->path, path) ||
+                    strchr(o->path + strlen(path) + 1, '/'))
                         continue;
                 r = add_removed(d, o->id, o->path, S_ISLNK(o->mode) ? 'l' : 'f');
                 if (r < 0)
@@ -194,7 +197,8 @@ static int origin_of(const struct diff *d, const char *path, struct buf *ret)
         for (size_t i = 0; i < d->report.change_count; i++) {
                 const struct edit_change *c = &d->report.changes[i];
 
-                if (c->kind == CHANGE_MOVED && edit_path_is_within(path, c->path) && (!best || strlen(c->path) > strlen(best->path)))
+                if (c->kind == CHANGE_MOVED && edit_path_is_within(path, c->path) &&
+                    (!best || strlen(c->path) > strlen(best->path)))
                         best = c;
         }
         return best ? buf_printf(ret, "%s%s", best->origin, path + strlen(best->path)) : 0;
@@ -283,7 +287,8 @@ static int collect(struct diff *d, struct errtext *err)
         for (size_t i = 0; r == 0 && i < d->report.change_count; i++)
                 r = add_change(d, &d->report.changes[i]);
         if (r < 0)
-                return errtext_set(err, r, "cannot compare with what was installed: %s", errno_name(r, (char[128]){ 0 }));
+                return errtext_set(err, r, "cannot compare with what was installed: %s",
+                                   errno_name(r, (char[128]){ 0 }));
         if (d->count)
                 qsort(d->files, d->count, sizeof(*d->files), by_path);
         join(d);
@@ -335,5 +340,6 @@ void diff_close(struct diff *d)
 
 bool diff_wants_dist(const struct diff *d, const struct edit_dist *dist)
 {
-        return edit_filter_wants(&d->filter, dist->slot ? (uint64_t)dist->slot->number << 32 : 0, dist->dist_info, NULL);
+        return edit_filter_wants(&d->filter, dist->slot ? (uint64_t)dist->slot->number << 32 : 0, dist->dist_info,
+                                 NULL);
 }

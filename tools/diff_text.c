@@ -28,7 +28,8 @@ static bool is_same(int a, int b)
         char x[4096], y[4096];
         struct stat s, t;
 
-        if (fstat(a, &s) < 0 || fstat(b, &t) < 0 || (S_ISREG(s.st_mode) && S_ISREG(t.st_mode) && s.st_size != t.st_size))
+        if (fstat(a, &s) < 0 || fstat(b, &t) < 0 ||
+            (S_ISREG(s.st_mode) && S_ISREG(t.st_mode) && s.st_size != t.st_size))
                 return false;
         for (off_t at = 0;; at += (off_t)sizeof(x)) {
                 ssize_t n = pread(a, x, sizeof(x), at), m = pread(b, y, sizeof(y), at);
@@ -43,10 +44,12 @@ static bool is_same(int a, int b)
 /* diff -u of the descriptors 3 and 4. */
 static int spawn(int old, int new, const char *const labels[2], int output, pid_t *ret)
 {
-        const char *argv[] = { "diff", "-u", "--label", labels[0], "--label", labels[1], "--", "/dev/fd/3", "/dev/fd/4", NULL };
+        const char *argv[] = { "diff",    "-u", "--label",   labels[0],   "--label",
+                               labels[1], "--", "/dev/fd/3", "/dev/fd/4", NULL };
         posix_spawn_file_actions_t actions;
         /* Above what they become, so that neither is overwritten by the other. */
-        cleanup_close int from = fcntl(old, F_DUPFD_CLOEXEC, 10), to = fcntl(new, F_DUPFD_CLOEXEC, 10), out = fcntl(output, F_DUPFD_CLOEXEC, 10);
+        cleanup_close int from = fcntl(old, F_DUPFD_CLOEXEC, 10), to = fcntl(new, F_DUPFD_CLOEXEC, 10),
+                          out = fcntl(output, F_DUPFD_CLOEXEC, 10);
         int r;
 
         if (from < 0 || to < 0 || out < 0 || posix_spawn_file_actions_init(&actions) != 0)
@@ -119,8 +122,8 @@ static void count_lines(const char *text, struct diff_lines *ret)
         }
 }
 
-static int add_bytes(const struct diff *d, const struct diff_file *f, const char *was, struct buf *ret, struct diff_lines *lines,
-                     struct errtext *err)
+static int add_bytes(const struct diff *d, const struct diff_file *f, const char *was, struct buf *ret,
+                     struct diff_lines *lines, struct errtext *err)
 {
         cleanup_close int old = diff_side_open(d, &f->old), new = diff_side_open(d, &f->new);
         cleanup_buf struct buf a = { 0 }, b = { 0 };
@@ -148,7 +151,8 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
         return r;
 }
 
-int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines, struct errtext *err)
+int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines,
+              struct errtext *err)
 {
         const char *was = f->from ? f->from : f->path;
         struct diff_lines lines = { 0 };

@@ -11,6 +11,7 @@ struct diff_lines {
 };
 
 /* Appends it; RET_LINES (may be NULL) counts.  Runs diff(1) for bytes that are text. */
-int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines, struct errtext *err);
+int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines,
+              struct errtext *err);
 
 #endif

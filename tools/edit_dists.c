@@ -79,7 +79,8 @@ static bool has(const struct edit_dist *list, size_t count, const char *dist_inf
         return false;
 }
 
-int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret, struct errtext *err)
+int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret,
+                    struct errtext *err)
 {
         cleanup_buf struct buf path = { 0 };
         const struct edit_change *c;

@@ -31,7 +31,8 @@ const struct edit_dist *edit_dists_find_added(const struct edit_dists *d, const 
 bool edit_dists_is_removed(const struct edit_dists *d, const struct slot *slot);
 bool edit_dists_is_removed_bare(const struct edit_dists *d, const char *dist_info);
 /* Appends the file NAME of an added one's dist-info; -ENOENT without a sentence: it has none. */
-int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret, struct errtext *err);
+int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret,
+                    struct errtext *err);
 
 /* Of a row of a RECORD the path in the venv ("lib/python3.12/site-packages/six.py", "bin/black"), tidy.  -EPERM: it
  * leads out of the venv. */

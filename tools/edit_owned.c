@@ -171,7 +171,8 @@ static int tidy(const char *path, struct buf *ret)
         int r = copy ? buf_add(ret, "", 0) : -ENOMEM;
 
         ret->len = 0;
-        for (char *save = NULL, *part = r == 0 ? strtok_r(copy, "/", &save) : NULL; r == 0 && part; part = strtok_r(NULL, "/", &save)) {
+        for (char *save = NULL, *part = r == 0 ? strtok_r(copy, "/", &save) : NULL; r == 0 && part;
+             part = strtok_r(NULL, "/", &save)) {
                 char *slash;
 
                 if (strcmp(part, ".") == 0)
@@ -246,8 +247,8 @@ static int add_top(const struct view_dirent *e, void *user)
         return t->r < 0;
 }
 
-static int take_name(const struct edit_dists *d, const struct view *v, const char *name, struct edit_filter_item *item, bool *ret_found,
-                     struct errtext *err)
+static int take_name(const struct edit_dists *d, const struct view *v, const char *name, struct edit_filter_item *item,
+                     bool *ret_found, struct errtext *err)
 {
         const struct edit_dist *added = edit_dists_find_added(d, name);
         const struct slot *slot = d->target->environment ? environment_find(d->target->environment, name) : NULL;
@@ -273,7 +274,8 @@ static int take_name(const struct edit_dists *d, const struct view *v, const cha
         return r;
 }
 
-static int take_argument(const struct edit_dists *d, const struct view *v, const char *argument, struct edit_filter *f, struct errtext *err)
+static int take_argument(const struct edit_dists *d, const struct view *v, const char *argument, struct edit_filter *f,
+                         struct errtext *err)
 {
         struct edit_filter_item *more = reallocarray(f->items, f->count + 1, sizeof(*more)), *item;
         cleanup_buf struct buf path = { 0 };
@@ -297,8 +299,8 @@ static int take_argument(const struct edit_dists *d, const struct view *v, const
         return r == 0 && !item->path ? -ENOMEM : r;
 }
 
-int edit_filter_load(const struct edit_dists *d, const struct view *v, const struct options *arguments, struct edit_filter *ret,
-                     struct errtext *err)
+int edit_filter_load(const struct edit_dists *d, const struct view *v, const struct options *arguments,
+                     struct edit_filter *ret, struct errtext *err)
 {
         struct edit_filter f = { 0 };
         int r = 0;

@@ -35,8 +35,8 @@ struct edit_filter {
 };
 
 /* ARGUMENTS of a command.  V: the environment's view, to see which folders a distribution has. */
-int edit_filter_load(const struct edit_dists *d, const struct view *v, const struct options *arguments, struct edit_filter *ret,
-                     struct errtext *err);
+int edit_filter_load(const struct edit_dists *d, const struct view *v, const struct options *arguments,
+                     struct edit_filter *ret, struct errtext *err);
 void edit_filter_release(struct edit_filter *f);
 /* ORIGIN may be NULL. */
 bool edit_filter_wants(const struct edit_filter *f, uint64_t id, const char *path, const char *origin);

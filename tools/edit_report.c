@@ -241,7 +241,8 @@ int edit_report_parse(const char *text, size_t len, struct edit_report *ret, str
                 r = -EBADMSG;
         if (r < 0) {
                 edit_report_release(&report);
-                return errtext_set(err, r, r == -ENOMEM ? "out of memory" : "the report on the edits is not what it should be");
+                return errtext_set(err, r,
+                                   r == -ENOMEM ? "out of memory" : "the report on the edits is not what it should be");
         }
         *ret = report;
         return 0;

@@ -38,8 +38,8 @@ static int ask_mount(const struct target *t, struct errtext *err)
         if (fd >= 0)
                 (void)syncfs(fd);
         if (fd < 0 || ioctl(fd, CONTROL_EDITS) < 0)
-                return errtext_set(err, -errno, "the mount at %s does not tell its edits: %s (see %s/.fusepkg/log)", t->site,
-                                   errno_name(-errno, (char[128]){ 0 }), t->venv);
+                return errtext_set(err, -errno, "the mount at %s does not tell its edits: %s (see %s/.fusepkg/log)",
+                                   t->site, errno_name(-errno, (char[128]){ 0 }), t->venv);
         return 0;
 }
 
@@ -51,10 +51,14 @@ static int ask_program(const struct target *t, struct errtext *err)
         int r = mount_program(&program);
 
         if (r < 0)
-                return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
+                return errtext_set(
+                        err, r,
+                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
         r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
         if (r == 0)
-                r = program_run((const char *const[]){ program, "--edits", "--site", t->site, "--state", state.data, NULL }, &words);
+                r = program_run(
+                        (const char *const[]){ program, "--edits", "--site", t->site, "--state", state.data, NULL },
+                        &words);
         if (r < 0)
                 return errtext_set(err, r, "cannot run %s: %s", program, errno_name(r, (char[128]){ 0 }));
         if (r == 0)
@@ -72,7 +76,8 @@ static int ask_either(const struct target *t, struct errtext *err)
         int r = mount_examine(t->site, t->state_fd, &info);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
+                return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
+                                   errno_name(r, (char[128]){ 0 }));
         if (info.state == MOUNT_LIVE || mount_came(t))
                 return ask_mount(t, err);
         r = ask_program(t, err);
@@ -89,7 +94,8 @@ static int explain(int io_fd, int r, struct errtext *err)
             strncmp(text.data, start, strlen(start)) != 0)
                 return r;
         (void)unlinkat(io_fd, EDITS_REPORT_FILE, 0);
-        if (buf_add_unescaped(&sentence, text.data + strlen(start), strcspn(text.data + strlen(start), "\n")) < 0 || !sentence.len)
+        if (buf_add_unescaped(&sentence, text.data + strlen(start), strcspn(text.data + strlen(start), "\n")) < 0 ||
+            !sentence.len)
                 return r;
         return errtext_set(err, r, "%s", sentence.data);
 }
@@ -100,7 +106,8 @@ static bool is_no_room(int r)
 }
 
 /* *RET_AGAIN: it failed, and nothing has been done; in another folder it may succeed. */
-static int ask_in(const struct target *t, int io_fd, const struct buf *request, struct buf *ret, bool *ret_again, struct errtext *err)
+static int ask_in(const struct target *t, int io_fd, const struct buf *request, struct buf *ret, bool *ret_again,
+                  struct errtext *err)
 {
         int r;
 
@@ -113,7 +120,9 @@ static int ask_in(const struct target *t, int io_fd, const struct buf *request, 
         }
         if (geteuid() == 0) { /* of the venv's owner, whose mount may read it */
                 struct stat owner;
-                int ignored = fstat(t->state_fd, &owner) == 0 ? fchownat(io_fd, EDITS_REQUEST_FILE, owner.st_uid, owner.st_gid, 0) : -1;
+                int ignored = fstat(t->state_fd, &owner) == 0 ?
+                                      fchownat(io_fd, EDITS_REQUEST_FILE, owner.st_uid, owner.st_gid, 0) :
+                                      -1;
 
                 (void)ignored;
         }
@@ -133,7 +142,8 @@ static int ask_in(const struct target *t, int io_fd, const struct buf *request, 
         return 0;
 }
 
-static int ask_elsewhere(const struct target *t, const struct buf *request, struct buf *ret, bool *ret_again, struct errtext *err)
+static int ask_elsewhere(const struct target *t, const struct buf *request, struct buf *ret, bool *ret_again,
+                         struct errtext *err)
 {
         const char *id = t->environment->id;
         cleanup_close int fd = edits_exchange_make(t->state_fd, id);
@@ -141,7 +151,8 @@ static int ask_elsewhere(const struct target *t, const struct buf *request, stru
 
         if (fd < 0) {
                 *ret_again = true;
-                return errtext_set(err, fd, "cannot make a folder in /dev/shm or /tmp: %s", errno_name(fd, (char[128]){ 0 }));
+                return errtext_set(err, fd, "cannot make a folder in /dev/shm or /tmp: %s",
+                                   errno_name(fd, (char[128]){ 0 }));
         }
         /* A mount looks there when there is none in .fusepkg. */
         (void)unlinkat(t->state_fd, EDITS_REQUEST_FILE, 0);
@@ -156,7 +167,8 @@ int edits_ask(const struct target *t, const char *request, struct edit_report *r
 {
         cleanup_buf struct buf lines = { 0 }, text = { 0 };
         struct statvfs st;
-        bool elsewhere = fstatvfs(t->state_fd, &st) == 0 && (st.f_flag & ST_RDONLY || st.f_bavail * st.f_frsize < ROOM_MIN);
+        bool elsewhere = fstatvfs(t->state_fd, &st) == 0 &&
+                         (st.f_flag & ST_RDONLY || st.f_bavail * st.f_frsize < ROOM_MIN);
         int r = buf_printf(&lines, EDITS_REQUEST_HEAD "\n%send\n", request);
 
         if (r < 0)
@@ -166,7 +178,8 @@ int edits_ask(const struct target *t, const char *request, struct edit_report *r
                 bool again = false;
 
                 buf_clear(&text);
-                r = elsewhere ? ask_elsewhere(t, &lines, &text, &again, &why) : ask_in(t, t->state_fd, &lines, &text, &again, &why);
+                r = elsewhere ? ask_elsewhere(t, &lines, &text, &again, &why) :
+                                ask_in(t, t->state_fd, &lines, &text, &again, &why);
                 if (r < 0 && (tries == 0 || !err->text[0]))
                         *err = why;
                 if (r == 0 || !again)

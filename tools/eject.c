@@ -70,9 +70,11 @@ int eject_finish(struct target *t, struct buf *ret_kept, struct errtext *err)
         r = lib < 0 ? lib : dir_remove_tree(lib, EJECT_DIR);
         if (r == 0)
                 r = remove_state(t);
-        return r < 0 ? errtext_set(err, r, "the venv is an ordinary one, but '%s.eject' and '" ENVIRONMENT_DIR "' could not be removed: %s", t->site,
-                                   errno_name(r, (char[128]){ 0 }))
-                     : 0;
+        return r < 0 ? errtext_set(err, r,
+                                   "the venv is an ordinary one, but '%s.eject' and '" ENVIRONMENT_DIR
+                                   "' could not be removed: %s",
+                                   t->site, errno_name(r, (char[128]){ 0 })) :
+                       0;
 }
 
 /* gc finds out by itself, later, that the venv has no environment any more: no reason to fail. */

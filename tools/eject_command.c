@@ -66,7 +66,8 @@ static void say(const struct target *t, const struct eject_result *result, const
 
         ui_format_bytes(result->bytes, bytes);
         if (result->files)
-                ui_say("Ejected %s: %llu files, %s; it is an ordinary venv now", t->venv, (unsigned long long)result->files, bytes);
+                ui_say("Ejected %s: %llu files, %s; it is an ordinary venv now", t->venv,
+                       (unsigned long long)result->files, bytes);
         else
                 ui_say("%s is an ordinary venv now", t->venv);
         if (kept->len)
@@ -74,7 +75,8 @@ static void say(const struct target *t, const struct eject_result *result, const
 }
 
 /* The locks are given up in the end. */
-static int eject(const struct options *o, struct target *t, struct eject_result *ret, struct buf *ret_kept, struct errtext *err)
+static int eject(const struct options *o, struct target *t, struct eject_result *ret, struct buf *ret_kept,
+                 struct errtext *err)
 {
         cleanup_close int lock = -1;
         int r = prepare(o, t, &lock, err);

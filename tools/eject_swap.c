@@ -27,7 +27,8 @@ bool eject_is_swapped(const struct target *t)
 
         if (t->state_fd < 0 || file_read_at(t->state_fd, EJECT_FILE, NOTE_MAX, &text) < 0 || !text.data)
                 return false;
-        return sscanf(text.data, NOTE_FORMAT, &inode) == 1 && fstatat(t->venv_fd, t->site_rel, &st, 0) == 0 && st.st_ino == inode;
+        return sscanf(text.data, NOTE_FORMAT, &inode) == 1 && fstatat(t->venv_fd, t->site_rel, &st, 0) == 0 &&
+               st.st_ino == inode;
 }
 
 int eject_open_lib(const struct target *t)
@@ -53,10 +54,14 @@ static int write_tree(const struct target *t, const char *out, struct eject_resu
         int r = mount_program(&program);
 
         if (r < 0)
-                return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
+                return errtext_set(
+                        err, r,
+                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
         r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
         if (r == 0)
-                r = program_run((const char *const[]){ program, "--write", out, "--site", t->site, "--state", state.data, NULL }, &words);
+                r = program_run((const char *const[]){ program, "--write", out, "--site", t->site, "--state",
+                                                       state.data, NULL },
+                                &words);
         if (r < 0)
                 return fail(err, r, "run", program);
         last = program_last_line(&words);
@@ -153,7 +158,8 @@ int eject_swap(const struct target *t, struct eject_result *ret, struct errtext 
 
         if (r == 0)
                 r = make_folder(lib, &out, err);
-        if (r == 0 && (buf_add(&path, t->site, strlen(t->site) - strlen("site-packages")) < 0 || buf_add_str(&path, EJECT_DIR) < 0))
+        if (r == 0 && (buf_add(&path, t->site, strlen(t->site) - strlen("site-packages")) < 0 ||
+                       buf_add_str(&path, EJECT_DIR) < 0))
                 r = errtext_set(err, -ENOMEM, "out of memory");
         if (r == 0)
                 r = write_tree(t, path.data, ret, err);

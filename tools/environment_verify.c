@@ -146,7 +146,8 @@ static void say_all_well(const struct options *o, const struct diff *d)
         for (size_t i = 0; i < d->dists.removed_count; i++)
                 count -= d->dists.removed[i].slot != NULL;
         if (d->dists.added_count)
-                ui_say("%zu package%s: all as installed; %zu brought by pip or uv", count, count == 1 ? "" : "s", d->dists.added_count);
+                ui_say("%zu package%s: all as installed; %zu brought by pip or uv", count, count == 1 ? "" : "s",
+                       d->dists.added_count);
         else
                 ui_say("%zu package%s: all as installed", count, count == 1 ? "" : "s");
 }

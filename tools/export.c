@@ -209,7 +209,10 @@ static int read_edits(struct target *t, bool mounted, struct edit_report *ret, s
 
         if (r < 0 || mounted || ret->change_count == 0)
                 return r;
-        return errtext_set(err, -EBUSY, "in '%s' files were changed, which only a mount shows: `fusepkg mount` first, or `fusepkg eject`", t->venv);
+        return errtext_set(
+                err, -EBUSY,
+                "in '%s' files were changed, which only a mount shows: `fusepkg mount` first, or `fusepkg eject`",
+                t->venv);
 }
 
 static int export_target(struct target *t, const struct place *p, struct export_tree *x, struct errtext *err)

@@ -218,14 +218,14 @@ static int explain(const char *const *folders, size_t count, const struct find_l
         if (!all->count)
                 return errtext_set(err, -ENOENT, "there is no wheel of '%s' in %s", q->name, where.data);
         if (!any_fits)
-                return errtext_set(err, -ENOENT, "there is no wheel of '%s%s' in %s: its versions there are %s", q->name,
-                                   specifiers, where.data, found.data);
+                return errtext_set(err, -ENOENT, "there is no wheel of '%s%s' in %s: its versions there are %s",
+                                   q->name, specifiers, where.data, found.data);
         r = interpreter_get_tags(p, &t, err);
         r = r < 0 ? r : tags_describe(t, &fitting);
         if (r < 0)
                 return r;
-        return errtext_set(err, -ENOENT, "no wheel of '%s%s' in %s is for this Python, which takes %s: there is %s", q->name,
-                           specifiers, where.data, fitting.data, found.data);
+        return errtext_set(err, -ENOENT, "no wheel of '%s%s' in %s is for this Python, which takes %s: there is %s",
+                           q->name, specifiers, where.data, fitting.data, found.data);
 }
 
 int find_links_pick(const char *const *folders, size_t count, const struct find_links_query *q, struct interpreter *p,

@@ -59,8 +59,11 @@ int identity_tell(const struct target *t, enum identity *ret, char **ret_old)
 
 static int say_copied(const struct target *t, const char *old, struct errtext *err)
 {
-        return errtext_set(err, -ESTALE, "'%s' is a copy of '%s', which is still there: `fusepkg mount --adopt-copy --venv '%s'` makes it an environment "
-                                         "of its own", t->venv, old, t->venv);
+        return errtext_set(
+                err, -ESTALE,
+                "'%s' is a copy of '%s', which is still there: `fusepkg mount --adopt-copy --venv '%s'` makes it an environment "
+                "of its own",
+                t->venv, old, t->venv);
 }
 
 int identity_check(const struct target *t, struct errtext *err)
@@ -70,7 +73,8 @@ int identity_check(const struct target *t, struct errtext *err)
         int r = identity_tell(t, &which, &old);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv, errno_name(r, (char[128]){ 0 }));
+                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv,
+                                   errno_name(r, (char[128]){ 0 }));
         return which == IDENTITY_COPIED ? say_copied(t, old, err) : 0;
 }
 
@@ -86,7 +90,9 @@ int identity_note(const struct target *t, struct errtext *err)
                 r = buf_add_char(&text, '\n');
         if (r == 0)
                 r = file_replace(t->state_fd, VENV_FILE, text.data, text.len, 0644, false);
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv, errno_name(r, (char[128]){ 0 })) : 0;
+        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv,
+                                   errno_name(r, (char[128]){ 0 })) :
+                       0;
 }
 
 int identity_note_first(const struct target *t, struct errtext *err)
@@ -111,7 +117,9 @@ static int forget_applied(const struct target *t, struct errtext *err)
                 }
                 r = outside_list_save(t->state_fd, &list);
         }
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv, errno_name(r, (char[128]){ 0 })) : 0;
+        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
+                                   errno_name(r, (char[128]){ 0 })) :
+                       0;
 }
 
 int identity_settle(const struct target *t, struct errtext *err)
@@ -126,8 +134,8 @@ int identity_settle(const struct target *t, struct errtext *err)
         if (r == 0 && which == IDENTITY_MOVED) {
                 r = forget_applied(t, err);
                 if (r == 0)
-                        ui_say("'%s' was moved here from '%s': scripts of packages are written again; bin/activate still names the old place", t->venv,
-                               old);
+                        ui_say("'%s' was moved here from '%s': scripts of packages are written again; bin/activate still names the old place",
+                               t->venv, old);
         }
         return r < 0 ? r : identity_note(t, err);
 }

@@ -36,7 +36,8 @@ static int walk(int dirfd, struct buf *path, unsigned depth, int (*fn)(const cha
 
 int kept_list(const struct target *t, int (*fn)(const char *path, void *user), void *user)
 {
-        cleanup_close int fd = t->state_fd < 0 ? -1 : file_open_beneath(t->state_fd, KEPT_DIR, O_RDONLY | O_DIRECTORY, 0);
+        cleanup_close int fd = t->state_fd < 0 ? -1 :
+                                                 file_open_beneath(t->state_fd, KEPT_DIR, O_RDONLY | O_DIRECTORY, 0);
         cleanup_buf struct buf path = { 0 };
 
         return fd < 0 ? 0 : walk(fd, &path, 0, fn, user);

@@ -163,8 +163,8 @@ static int compare_texts(const struct parser *p, const char *left, const char *s
         else if (!strcmp(sign, ">"))
                 *ret = c > 0;
         else
-                return errtext_set(p->err, -EINVAL, "in a marker '%s' compares versions, and '%s' or '%s' is none", sign,
-                                   left, right);
+                return errtext_set(p->err, -EINVAL, "in a marker '%s' compares versions, and '%s' or '%s' is none",
+                                   sign, left, right);
         return 0;
 }
 

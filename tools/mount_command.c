@@ -117,7 +117,8 @@ static int is_behind(const struct target *t, struct errtext *err)
         int r = bare_seen_new(t, &fresh);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot tell what has appeared in '%s': %s", t->site, errno_name(r, (char[128]){ 0 }));
+                return errtext_set(err, r, "cannot tell what has appeared in '%s': %s", t->site,
+                                   errno_name(r, (char[128]){ 0 }));
         r = fresh.count > 0 || (store && *store && strcmp(store, t->environment->store_path) != 0);
         outside_paths_release(&fresh);
         return r;
@@ -166,7 +167,8 @@ static int adopt_copy(const struct options *o, struct errtext *err)
         if (r == 0)
                 r = identity_note(&c.t, err);
         if (r == 0)
-                ui_say("'%s' was copied from '%s' and is an environment of its own now; bin/activate still names the other", c.t.venv, old);
+                ui_say("'%s' was copied from '%s' and is an environment of its own now; bin/activate still names the other",
+                       c.t.venv, old);
         return r;
 }
 

@@ -69,7 +69,8 @@ int mount_force(const struct target *t, struct errtext *err)
         if (info.state != MOUNT_NONE)
                 abort_connection(info.device);
         if (!wait_released(t, SIGTERM, &info) && !wait_released(t, SIGKILL, &info))
-                ui_warning("process %d ends when the disk that it waits for does: until then '%s' cannot be mounted again", info.worker,
-                           t->venv);
+                ui_warning(
+                        "process %d ends when the disk that it waits for does: until then '%s' cannot be mounted again",
+                        info.worker, t->venv);
         return 0;
 }

@@ -125,8 +125,11 @@ static int check_allowed(const struct target *t, const struct mount_options *o, 
         if (info.state == MOUNT_FOREIGN)
                 return errtext_set(err, -EBUSY, "something that is not fusepkg's is mounted at %s", t->site);
         if (info.locked && in_our_namespace(info.pid))
-                return errtext_set(err, -EBUSY, "%s is mounted already, by process %d, at another path or where a container has taken it along: "
-                                                "`fusepkg umount --force --venv '%s'` ends that", t->venv, info.pid, t->venv);
+                return errtext_set(
+                        err, -EBUSY,
+                        "%s is mounted already, by process %d, at another path or where a container has taken it along: "
+                        "`fusepkg umount --force --venv '%s'` ends that",
+                        t->venv, info.pid, t->venv);
         if (info.locked)
                 return errtext_set(err, -EBUSY, "%s is mounted already, by process %d on host '%s' (boot %s)", t->venv,
                                    info.pid, info.host, info.boot);
@@ -229,7 +232,9 @@ static int wait_ready(const struct target *t, int fd, pid_t child, struct errtex
         while (waitpid(child, &status, 0) < 0 && errno == EINTR)
                 ;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-                return errtext_set(err, -EIO, "the program fusepkg-mount cannot be loaded: a library that it needs is missing, or too old");
+                return errtext_set(
+                        err, -EIO,
+                        "the program fusepkg-mount cannot be loaded: a library that it needs is missing, or too old");
         return errtext_set(err, -EIO, "the mount's process ended before it was ready (see %s/.fusepkg/log)", t->venv);
 }
 
@@ -285,7 +290,8 @@ int mount_lock(const struct target *t, int *ret, struct errtext *err)
                                    errno_name(fd, (char[128]){ 0 }));
         for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_STEP_MS) {
                 if (errno != EWOULDBLOCK || waited_ms >= READY_TIMEOUT_MS)
-                        return errtext_set(err, -errno, "another process has been mounting or unmounting %s for long", t->venv);
+                        return errtext_set(err, -errno, "another process has been mounting or unmounting %s for long",
+                                           t->venv);
                 usleep(LOCK_STEP_MS * 1000);
         }
         *ret = steal_fd(&fd);

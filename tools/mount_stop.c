@@ -51,8 +51,10 @@ static int wait_until_released(const struct target *t, int pid, int process, str
                         break;
                 sleep_ms(WAIT_STEP_MS);
         }
-        ui_warning("%s is unmounted here, but process %d has not ended: it serves it elsewhere, as to a container, or is stopped; "
-                   "it cannot be mounted again before that", t->site, info.pid);
+        ui_warning(
+                "%s is unmounted here, but process %d has not ended: it serves it elsewhere, as to a container, or is stopped; "
+                "it cannot be mounted again before that",
+                t->site, info.pid);
         return 0;
 }
 

@@ -93,9 +93,10 @@ static int add_literal(struct buf *b, const char *prefix, const char *text)
 
 int python_start_text(const char *program, const char *site, struct buf *ret)
 {
-        int r = buf_add_str(ret, "# Written by fusepkg: mounts the packages of this environment when they are not there. "
-                                 "`fusepkg eject` removes it.\n"
-                                 "import os, sys; exec(");
+        int r = buf_add_str(ret,
+                            "# Written by fusepkg: mounts the packages of this environment when they are not there. "
+                            "`fusepkg eject` removes it.\n"
+                            "import os, sys; exec(");
 
         if (r == 0)
                 r = add_literal(ret, "", script);
@@ -178,9 +179,11 @@ int python_start_write(const struct target *t, struct errtext *err)
                 r = python_start_text(program.data, t->site_rel, &text);
         if (r == 0 && !is_there(site, &text))
                 r = replace(site, &text);
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" BASE_START_FILE "', so Python will not mount the environment by itself: %s",
-                                   t->site, errno_name(r, (char[128]){ 0 }))
-                     : 0;
+        return r < 0 ? errtext_set(err, r,
+                                   "cannot write '%s/" BASE_START_FILE
+                                   "', so Python will not mount the environment by itself: %s",
+                                   t->site, errno_name(r, (char[128]){ 0 })) :
+                       0;
 }
 
 int python_start_remove(int site_fd)

@@ -188,9 +188,10 @@ static size_t name_length(const char *text)
 
 static int not_pinned(const char *text, struct errtext *err)
 {
-        return errtext_set(err, -EINVAL,
-                           "'%s' is not pinned: fusepkg resolves nothing, so an exact version is needed, as in '%.*s==1.0'",
-                           text, (int)name_length(text), text);
+        return errtext_set(
+                err, -EINVAL,
+                "'%s' is not pinned: fusepkg resolves nothing, so an exact version is needed, as in '%.*s==1.0'", text,
+                (int)name_length(text), text);
 }
 
 /* "==1.0", "===1.0" or "(==1.0)". */

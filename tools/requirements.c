@@ -284,7 +284,8 @@ int requirements_read(const char *path, struct interpreter *p, struct requiremen
 
         for (size_t i = before; i < ret->count && r >= 0 && require_hashes; i++)
                 if (!ret->list[i].hash_count)
-                        r = errtext_set(err, -EINVAL, "%s:%u: --require-hashes asks for a --hash=sha256:..., and it has none",
+                        r = errtext_set(err, -EINVAL,
+                                        "%s:%u: --require-hashes asks for a --hash=sha256:..., and it has none",
                                         ret->list[i].file, ret->list[i].line);
         return r;
 }

@@ -95,7 +95,8 @@ static json_t *words(const struct edit_words *w, const char *prefix)
         for (size_t i = 0; list && i < w->count; i++) {
                 cleanup_buf struct buf text = { 0 };
 
-                if (buf_printf(&text, "%s%s", prefix, w->list[i]) < 0 || json_array_append_new(list, json_out_string(text.data)) < 0) {
+                if (buf_printf(&text, "%s%s", prefix, w->list[i]) < 0 ||
+                    json_array_append_new(list, json_out_string(text.data)) < 0) {
                         json_decref(list);
                         return NULL;
                 }

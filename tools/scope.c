@@ -28,7 +28,8 @@ static bool own_path(const char *cgroups, char *ret, size_t size)
         for (const char *line = cgroups; *line; line += *line == '\n') {
                 size_t len = strcspn(line, "\n");
                 const char *path = memchr(line, '/', len);
-                bool is_it = strncmp(line, "0::/", 4) == 0 || (path && memmem(line, (size_t)(path - line), ":name=systemd:", 14));
+                bool is_it = strncmp(line, "0::/", 4) == 0 ||
+                             (path && memmem(line, (size_t)(path - line), ":name=systemd:", 14));
 
                 if (is_it && len - (size_t)(path - line) > 1) {
                         snprintf(ret, size, "%.*s", (int)(len - (size_t)(path - line)), path);
@@ -71,7 +72,8 @@ static bool does_linger(uid_t uid)
         const struct passwd *p = getpwuid(uid);
         char path[300];
 
-        if (!p || strchr(p->pw_name, '/') || snprintf(path, sizeof(path), "/var/lib/systemd/linger/%s", p->pw_name) >= (int)sizeof(path))
+        if (!p || strchr(p->pw_name, '/') ||
+            snprintf(path, sizeof(path), "/var/lib/systemd/linger/%s", p->pw_name) >= (int)sizeof(path))
                 return false;
         return access(path, F_OK) == 0;
 }
@@ -146,7 +148,8 @@ static int put_pids(struct buf *b, const pid_t *pids, size_t n)
 }
 
 /* StartTransientUnit(name, mode, properties, auxiliary units) */
-static int put_body(struct buf *b, const char *name, const char *description, const pid_t *pids, size_t n, bool with_oom)
+static int put_body(struct buf *b, const char *name, const char *description, const pid_t *pids, size_t n,
+                    bool with_oom)
 {
         size_t length_at, begin;
         int r = put_string(b, name);
@@ -187,7 +190,8 @@ static int put_field(struct buf *b, char code, const char *type, const char *val
         return r;
 }
 
-int scope_message(const char *name, const char *description, const pid_t *pids, size_t n, bool with_oom, struct buf *ret)
+int scope_message(const char *name, const char *description, const pid_t *pids, size_t n, bool with_oom,
+                  struct buf *ret)
 {
         cleanup_buf struct buf body = { 0 }, m = { 0 };
         int r = put_body(&body, name, description, pids, n, with_oom);
@@ -276,12 +280,14 @@ static int connect_manager(enum scope_manager which, uint64_t end_ns)
 
         if (fd < 0)
                 return -errno;
-        if (!folder || folder[0] != '/' || snprintf(a.sun_path, sizeof(a.sun_path), "%s/systemd/private", folder) >= (int)sizeof(a.sun_path))
+        if (!folder || folder[0] != '/' ||
+            snprintf(a.sun_path, sizeof(a.sun_path), "%s/systemd/private", folder) >= (int)sizeof(a.sun_path))
                 return -ENOENT;
         r = set_limit(fd, end_ns);
         if (r < 0)
                 return r;
-        if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
                 return -errno;
         return peer.pid > 0 && peer.uid == geteuid() ? steal_fd(&fd) : -EPERM;
 }

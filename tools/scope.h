@@ -32,7 +32,8 @@ enum scope_manager {
 enum scope_manager scope_choose(const char *cgroups, uid_t uid, bool lingers);
 /* Appends the message (D-Bus, little-endian) that asks for a scope of PIDS.  WITH_OOM: one that goes on when the kernel
  * has killed one of them for lack of memory; older managers do not know that of scopes, and refuse. */
-int scope_message(const char *name, const char *description, const pid_t *pids, size_t n, bool with_oom, struct buf *ret);
+int scope_message(const char *name, const char *description, const pid_t *pids, size_t n, bool with_oom,
+                  struct buf *ret);
 /* The manager to be asked by this process, as above. */
 enum scope_manager scope_find(void);
 /* Asks it for a scope of the PIDS (one or more) that serve SITE.  1: they are moved; 0: it refuses; else -errno. */

@@ -101,7 +101,8 @@ static void print_restarts(const struct mount_info *mount)
         if (mount->degraded)
                 printf("  nobody can serve it at the moment: %s\n", mount->reason);
         else if (mount->restarts)
-                printf("  started again %u time%s; the last time: %s\n", mount->restarts, mount->restarts == 1 ? "" : "s", mount->reason);
+                printf("  started again %u time%s; the last time: %s\n", mount->restarts,
+                       mount->restarts == 1 ? "" : "s", mount->reason);
 }
 
 /* A file may be called anything: a line stays a line, and a terminal gets no commands. */
@@ -138,7 +139,8 @@ static void print_status(const struct status *s)
         if (s->store)
                 printf("  store %s, generation %llu\n", s->store, (unsigned long long)s->generation);
         if (s->edited)
-                printf("  %zu changed or new file%s: `fusepkg diff` shows them\n", s->edited, s->edited == 1 ? "" : "s");
+                printf("  %zu changed or new file%s: `fusepkg diff` shows them\n", s->edited,
+                       s->edited == 1 ? "" : "s");
         for (size_t i = 0; i < s->kept.count; i++)
                 print_name("  kept: " ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);
         for (size_t i = 0; i < s->appeared.count; i++)
@@ -281,7 +283,8 @@ static int tell_found(const struct index_lease *lease, void *user)
         struct leases *l = user;
         struct errtext why;
 
-        if (target_open_path(lease->venv, &t, &why) < 0 || !t.environment || strcmp(t.environment->id, lease->environment) != 0)
+        if (target_open_path(lease->venv, &t, &why) < 0 || !t.environment ||
+            strcmp(t.environment->id, lease->environment) != 0)
                 return 0;
         if (outside_paths_add(&l->told, lease->venv) < 0 || outside_paths_add(&l->found, lease->environment) < 0)
                 return no_memory(l);
@@ -305,8 +308,8 @@ static int tell_own(const struct options *o, struct leases *l)
         cleanup_target struct target t = TARGET_INIT;
         struct errtext why;
 
-        if (target_open_as_is(o, &t, &why) < 0 || !t.environment || strcmp(t.environment->store_id, l->store->id) != 0 ||
-            outside_paths_have(&l->found, t.environment->id))
+        if (target_open_as_is(o, &t, &why) < 0 || !t.environment ||
+            strcmp(t.environment->store_id, l->store->id) != 0 || outside_paths_have(&l->found, t.environment->id))
                 return 0;
         if (outside_paths_add(&l->told, t.venv) < 0 || outside_paths_add(&l->found, t.environment->id) < 0)
                 return no_memory(l);

@@ -103,7 +103,8 @@ static int collect(struct run *run, const struct gc *previous, struct errtext *e
         if (r < 0 || !option_count(run->options, "--trust"))
                 return r;
         r = index_trust(run->index);
-        return r < 0 ? errtext_set(err, r, "cannot write to the store's index: %s", errno_name(r, (char[128]){ 0 })) : 0;
+        return r < 0 ? errtext_set(err, r, "cannot write to the store's index: %s", errno_name(r, (char[128]){ 0 })) :
+                       0;
 }
 
 /* --- the result --- */
@@ -135,8 +136,8 @@ static void say_held(const struct gc *g)
         size_t n = count_reasons(g, GC_HELD);
 
         if (n)
-                ui_say("Kept %zu package%s that mounts without a lease have, as in containers in which the store is read-only", n,
-                       n == 1 ? "" : "s");
+                ui_say("Kept %zu package%s that mounts without a lease have, as in containers in which the store is read-only",
+                       n, n == 1 ? "" : "s");
 }
 
 static void say_doubt(const struct gc *g)

@@ -189,7 +189,8 @@ static int find_site(struct target *t, struct errtext *err)
                 if (lib_fd >= 0)
                         close(lib_fd);
                 if (r != -ENOENT && r != -ENOTDIR)
-                        return errtext_set(err, r, "cannot open '%s/lib': %s", t->venv, errno_name(r, (char[128]){ 0 }));
+                        return errtext_set(err, r, "cannot open '%s/lib': %s", t->venv,
+                                           errno_name(r, (char[128]){ 0 }));
                 return errtext_set(err, -EINVAL, "'%s' is not a virtual environment: it has no folder lib", t->venv);
         }
         while ((d = readdir(lib))) {

@@ -82,7 +82,8 @@ int target_each_bare(const struct target *t,
                      int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
 /* What a live mount shows, edits and all: SLOT is NULL for what is not ours. */
 int target_each_shown(const struct target *t,
-                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user),
+                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot,
+                                void *user),
                       void *user);
 
 #endif

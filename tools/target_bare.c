@@ -171,7 +171,8 @@ static const struct slot *slot_of(const struct target *t, int site_fd, const cha
 }
 
 int target_each_shown(const struct target *t,
-                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot, void *user),
+                      int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot,
+                                void *user),
                       void *user)
 {
         cleanup_close int site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

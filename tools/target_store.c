@@ -107,11 +107,10 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
         if (r < 0 && e) {
                 struct errtext why = *err;
 
-                return errtext_set(err, r, "the packages of '%s' are in the store '%s', and %s: %.800s%s", t->venv,
-                                   e->store_path,
-                                   other ? "FUSEPKG_STORE names another one that cannot be opened"
-                                         : "it cannot be opened",
-                                   why.text, other || r != -ENOENT ? "" : " (if it was moved, FUSEPKG_STORE must say where to)");
+                return errtext_set(
+                        err, r, "the packages of '%s' are in the store '%s', and %s: %.800s%s", t->venv, e->store_path,
+                        other ? "FUSEPKG_STORE names another one that cannot be opened" : "it cannot be opened",
+                        why.text, other || r != -ENOENT ? "" : " (if it was moved, FUSEPKG_STORE must say where to)");
         }
         if (r == 0)
                 r = target_check_store(t, s, err);

@@ -94,14 +94,16 @@ static int hold_all(const char *base)
 /* The upper folder of an overlay cannot itself be on one, as a container's root is. */
 static int stack_store(void)
 {
-        const char *base = getenv("FUSEPKG_STORE_BASE"), *store = getenv("FUSEPKG_STORE"), *upper = getenv("FUSEPKG_STORE_UPPER");
+        const char *base = getenv("FUSEPKG_STORE_BASE"), *store = getenv("FUSEPKG_STORE"),
+                   *upper = getenv("FUSEPKG_STORE_UPPER");
         static const char memory[] = "/run/fusepkg-store";
         char options[3 * 4096], path[2][4096];
 
         if (!base || !*base)
                 return 0;
         if (!store || !*store || strpbrk(base, ",:")) {
-                fprintf(stderr, "fusepkg-entrypoint: FUSEPKG_STORE_BASE needs FUSEPKG_STORE, and a name without ',' and ':'\n");
+                fprintf(stderr,
+                        "fusepkg-entrypoint: FUSEPKG_STORE_BASE needs FUSEPKG_STORE, and a name without ',' and ':'\n");
                 return -1;
         }
         if (hold_all(base) < 0)
@@ -121,7 +123,9 @@ static int stack_store(void)
         if (mkdir(store, 0700) < 0 && errno != EEXIST)
                 return fail("make", store);
         snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", base, path[0], path[1]);
-        return mount("fusepkg-store", store, "overlay", MS_NOSUID | MS_NODEV, options) < 0 ? fail("stack a store at", store) : 0;
+        return mount("fusepkg-store", store, "overlay", MS_NOSUID | MS_NODEV, options) < 0 ?
+                       fail("stack a store at", store) :
+                       0;
 }
 
 static pid_t start(char *const argv[])

@@ -251,4 +251,22 @@ static inline int teardown_edited(void **state)
         return teardown(state);
 }
 
+/* A tree that start() opens, with its first environment. */
+static inline int setup_unopened(void **state)
+{
+        struct edited *t = calloc(1, sizeof(*t));
+
+        setup(state);
+        t->p = *state;
+        *state = t;
+        return 0;
+}
+
+static inline void start(struct edited *t, struct environment *first)
+{
+        commit_environment(t->p, first);
+        edited_open(t);
+        assert_sound(t);
+}
+
 #endif

@@ -1,22 +1,5 @@
-/* Switches of an edited tree. */
+/* Switches of an edited tree: files. */
 #include "sample_edited.h"
-
-static int setup_edited(void **state)
-{
-        struct edited *t = calloc(1, sizeof(*t));
-
-        setup(state);
-        t->p = *state;
-        *state = t;
-        return 0;
-}
-
-static void start(struct edited *t, struct environment *first)
-{
-        commit_environment(t->p, first);
-        edited_open(t);
-        assert_sound(t);
-}
 
 static const char *const pkg1[] = {
         "site/pkg/a.py", "a1", "site/pkg/b.py", "b1", "site/pkg/sub/c.py", "c1", "site/pkg-1.dist-info/METADATA", "Name: pkg\n", NULL,
@@ -195,69 +178,7 @@ static void a_later_package_takes_names_from_the_user(void **state)
 }
 
 static const char *const ns1[] = { "site/ns/one/x.py", "1", "site/ns/shared.py", "1", NULL };
-static const char *const ns2[] = { "site/ns/two/x.py", "2", "site/ns/extra.py", "2", NULL };
 static const char *const ns3[] = { "site/ns/three/x.py", "3", "site/ns/shared.py", "3", NULL };
-
-static void a_moved_directory_has_only_what_it_had(void **state)
-{
-        struct edited *t = *state;
-        uint64_t ns, new;
-
-        start(t, with(t->p, "one", "1", ns1));
-        switch_to(t, with(t->p, "two", "1", ns2));
-        ns = tree_id(t, "ns");
-        rename_to(t, "ns", "old");
-        write_at(t, "old/mine.txt", "mine");
-        switch_to(t, with(t->p, "three", "1", ns3));
-        assert_int_equal(tree_id(t, "old"), ns);
-        new = tree_id(t, "ns");
-        assert_reads(t, "old/one/x.py", "1");
-        assert_reads(t, "old/two/x.py", "2");
-        assert_reads(t, "old/mine.txt", "mine");
-        assert_reads(t, "old/shared.py", "1");
-        assert_false(tree_has(t, "old/three"));
-        assert_reads(t, "ns/shared.py", "3");
-        assert_reads(t, "ns/three/x.py", "3");
-        assert_false(tree_has(t, "ns/one"));
-        write_at(t, "ns/also.txt", "also");
-
-        switch_to(t, without(t->p, "one"));
-        assert_int_equal(tree_id(t, "old"), ns);
-        assert_int_equal(tree_id(t, "ns"), new);
-        assert_false(tree_has(t, "old/one"));
-        assert_reads(t, "old/two/x.py", "2");
-        switch_to(t, without(t->p, "two")); /* its last package: what else could be seen in it is kept */
-        assert_int_equal(tree_id(t, "old"), ns);
-        assert_false(tree_has(t, "old/two"));
-        assert_kept(t, "old/two/x.py", "2");
-        assert_reads(t, "old/mine.txt", "mine");
-        assert_int_equal(tree_id(t, "ns"), new);
-        switch_to(t, with(t->p, "three", "2", ns3)); /* the pinned id was the other's; who stands here stays all the same */
-        assert_int_equal(tree_id(t, "ns"), new);
-        assert_reads(t, "ns/also.txt", "also");
-        assert_reads(t, "ns/three/x.py", "3");
-}
-
-static void a_removed_directory_comes_back_with_a_later_package(void **state)
-{
-        struct edited *t = *state;
-
-        start(t, with(t->p, "one", "1", ns1));
-        unlink_at(t, "ns/one/x.py");
-        rmdir_at(t, "ns/one");
-        unlink_at(t, "ns/shared.py");
-        rmdir_at(t, "ns");
-        switch_to(t, with(t->p, "three", "1", ns3));
-        assert_reads(t, "ns/shared.py", "3");
-        assert_false(tree_has(t, "ns/one"));
-        switch_to(t, without(t->p, "three"));
-        assert_false(tree_has(t, "ns"));
-        switch_to(t, without(t->p, "one"));
-        assert_false(tree_has(t, "ns"));
-        assert_false(edits_has_entries(t->edits, NODE_ROOT));
-        switch_to(t, with(t->p, "one", "2", ns1));
-        assert_true(tree_has(t, "ns/one/x.py"));
-}
 
 static void a_mount_carries_what_an_earlier_one_left(void **state)
 {
@@ -346,136 +267,6 @@ static void a_cut_made_while_the_next_view_was_made_is_noticed(void **state)
 }
 
 /* Its package is still there: what the store has is not copied. */
-static void of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept(void **state)
-{
-        static const char *const newer[] = { "site/mine/new.py", "n", NULL };
-        struct edited *t = *state;
-
-        start(t, with(t->p, "pkg", "1", pkg1));
-        rename_to(t, "pkg", "mine");
-        write_at(t, "mine/a.py", "changed");
-        write_at(t, "mine/sub/made", "made");
-        switch_to(t, with(t->p, "newer", "1", newer));
-        assert_kept(t, "mine/a.py", "changed");
-        assert_kept(t, "mine/sub/made", "made");
-        assert_false(is_kept(t, "mine/b.py"));
-        assert_int_equal(t->changes.kept, 2);
-        assert_false(tree_has(t, "pkg"));
-        assert_false(tree_has(t, "mine/b.py"));
-        assert_reads(t, "mine/new.py", "n");
-}
-
-/* It was made by the user, a package came to its name, and it was moved with what that had brought. */
-static void a_moved_directory_takes_along_what_packages_put_into_it(void **state)
-{
-        struct edited *t = *state;
-        uint64_t dir;
-
-        start(t, with(t->p, "other", "1", other));
-        dir = make_at(t, "pkg", S_IFDIR | 0755);
-        write_at(t, "pkg/mine", "mine");
-        switch_to(t, with(t->p, "pkg", "1", pkg1));
-        assert_int_equal(tree_id(t, "pkg"), dir);
-        assert_reads(t, "pkg/sub/c.py", "c1");
-        rename_to(t, "pkg", "moved");
-        switch_to(t, with(t->p, "other", "2", other));
-        assert_int_equal(tree_id(t, "moved"), dir);
-        assert_reads(t, "moved/mine", "mine");
-        assert_reads(t, "moved/sub/c.py", "c1");
-        assert_false(tree_has(t, "pkg"));
-        switch_to(t, without(t->p, "pkg"));
-        assert_reads(t, "moved/mine", "mine");
-        assert_false(tree_has(t, "moved/sub"));
-}
-
-/* Somebody may stand in it. */
-static void the_directory_beside_a_moved_one_keeps_its_id(void **state)
-{
-        struct edited *t = *state;
-        uint64_t ns;
-
-        start(t, with(t->p, "one", "1", ns1));
-        rename_to(t, "ns", "old");
-        switch_to(t, with(t->p, "two", "1", ns2));
-        switch_to(t, with(t->p, "three", "1", ns3));
-        ns = tree_id(t, "ns");
-        switch_to(t, without(t->p, "two"));
-        assert_int_equal(tree_id(t, "ns"), ns);
-        assert_reads(t, "ns/shared.py", "3");
-        assert_false(tree_has(t, "ns/two"));
-        switch_to(t, with(t->p, "three", "2", ns3));
-        assert_int_equal(tree_id(t, "ns"), ns);
-        assert_reads(t, "old/one/x.py", "1");
-        switch_to(t, without(t->p, "three"));
-        assert_false(tree_has(t, "ns"));
-        assert_reads(t, "old/one/x.py", "1");
-}
-
-/* A directory that nobody holds any more has no row. */
-/* What a file hid for a while has the names of the rows that stood for it meanwhile: each once. */
-static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
-{
-        struct edited *t = *state;
-        uint64_t sub;
-
-        mkdirat(t->p->fd, "site/top", 0755);
-        put(t->p, "site/top/base", "base");
-        start(t, with(t->p, "first", "1", (const char *const[]){ "site/top/sub/f.py", "f", NULL }));
-        switch_to(t, with(t->p, "file", "1", (const char *const[]){ "site/top", "a file", NULL }));
-        switch_to(t, with(t->p, "third", "1", (const char *const[]){ "site/top/g.py", "g", NULL }));
-        sub = tree_id(t, "top/sub");
-        rename_to(t, "top", "moved");
-        write_at(t, "moved/sub/mine.py", "mine");
-        switch_to(t, without(t->p, "third"));
-        assert_int_equal(tree_id(t, "moved/sub"), sub);
-        assert_false(tree_has(t, "moved/sub/f.py"));
-        switch_to(t, with(t->p, "fourth", "1", (const char *const[]){ "site/top/h.py", "h", NULL }));
-        assert_int_equal(tree_id(t, "moved/sub"), sub);
-        assert_reads(t, "moved/sub/f.py", "f");
-        assert_reads(t, "moved/sub/mine.py", "mine");
-        assert_true(is_changed(t, sub, "f.py"));
-}
-
-static void a_moved_directory_stays_for_what_the_user_has_put_there(void **state)
-{
-        struct edited *t = *state;
-        uint64_t sub;
-
-        start(t, with(t->p, "pkg", "1", pkg1));
-        sub = tree_id(t, "pkg/sub");
-        rename_to(t, "pkg/sub", "moved");
-        write_at(t, "moved/mine", "mine");
-        make_at(t, "moved/folder", S_IFDIR | 0755);
-        write_at(t, "moved/folder/mine", "mine too");
-        switch_to(t, without(t->p, "pkg"));
-        assert_int_equal(tree_id(t, "moved"), sub);
-        assert_reads(t, "moved/mine", "mine");
-        assert_reads(t, "moved/folder/mine", "mine too");
-        assert_false(tree_has(t, "moved/c.py"));
-        assert_kept(t, "moved/c.py", "c1");
-        assert_int_equal(t->changes.kept, 1);
-        assert_true(is_changed(t, sub, "c.py"));
-        assert_false(tree_has(t, "pkg"));
-}
-
-static void a_directory_in_which_no_name_changes_keeps_its_time(void **state)
-{
-        struct edited *t = *state;
-        struct node before, after;
-
-        start(t, with(t->p, "pkg", "1", pkg1));
-        write_at(t, "pkg/mine", "mine");
-        write_at(t, "pkg/sub/mine", "mine too");
-        unlink_at(t, "pkg/a.py");
-        unlink_at(t, "pkg/b.py");
-        assert_int_equal(tree_find(t->tree, "pkg", &before), 0);
-        switch_to(t, without(t->p, "pkg"));
-        assert_int_equal(tree_find(t->tree, "pkg", &after), 0);
-        assert_int_equal(after.id, before.id);
-        assert_memory_equal(&after.st.st_mtim, &before.st.st_mtim, sizeof(struct timespec));
-}
-
-/* Through another mount of the same partition, say. */
 static void a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch(void **state)
 {
         struct edited *t = *state;
@@ -487,26 +278,6 @@ static void a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch(
         switch_to(t, with(t->p, "third", "1", (const char *const[]){ "site/mine.py", "theirs", NULL }));
         assert_reads(t, "mine.py", "theirs");
         assert_int_equal(t->changes.kept, 0);
-}
-
-static void a_file_deep_in_a_removed_directory_has_no_links(void **state)
-{
-        struct edited *t = *state;
-        uint64_t c, gone[2];
-        struct node n;
-
-        start(t, with(t->p, "pkg", "1", pkg1));
-        c = tree_id(t, "pkg/sub/c.py");
-        gone[0] = tree_id(t, "pkg");
-        gone[1] = tree_id(t, "pkg/sub");
-        unlink_at(t, "pkg/sub/c.py");
-        unlink_at(t, "pkg/a.py");
-        unlink_at(t, "pkg/b.py");
-        rmdir_at(t, "pkg/sub");
-        rmdir_at(t, "pkg");
-        assert_int_equal(tree_drop_removed(t->tree, gone, 2), 0);
-        assert_int_equal(tree_getattr(t->tree, c, &n), 0);
-        assert_int_equal(n.st.st_nlink, 0);
 }
 
 static void without_edits_a_file_whose_package_left_has_no_links(void **state)
@@ -526,29 +297,20 @@ static void without_edits_a_file_whose_package_left_has_no_links(void **state)
 
 int main(void)
 {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup_edited, teardown_edited)
         const struct CMUnitTest tests[] = {
-                CASE(edits_of_others_stay_through_a_switch),
-                CASE(an_upgrade_puts_changed_files_to_kept),
-                CASE(a_removed_package_leaves_what_the_user_made),
-                CASE(without_files_of_the_user_nothing_is_left),
-                CASE(bytecode_goes_with_its_source),
-                CASE(a_later_package_takes_names_from_the_user),
-                CASE(a_moved_directory_has_only_what_it_had),
-                CASE(a_removed_directory_comes_back_with_a_later_package),
-                CASE(a_mount_carries_what_an_earlier_one_left),
-                CASE(without_the_old_generation_the_bytes_are_kept_all_the_same),
-                CASE(a_failed_switch_changes_nothing),
-                CASE(a_cut_made_while_the_next_view_was_made_is_noticed),
-                CASE(of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept),
-                CASE(a_moved_directory_takes_along_what_packages_put_into_it),
-                CASE(the_directory_beside_a_moved_one_keeps_its_id),
-                CASE(a_directory_that_a_file_had_hidden_has_one_name),
-                CASE(a_moved_directory_stays_for_what_the_user_has_put_there),
-                CASE(a_directory_in_which_no_name_changes_keeps_its_time),
-                CASE(a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch),
-                CASE(a_file_deep_in_a_removed_directory_has_no_links),
-                CASE(without_edits_a_file_whose_package_left_has_no_links),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_unopened, teardown_edited)
+                TEST(edits_of_others_stay_through_a_switch),
+                TEST(an_upgrade_puts_changed_files_to_kept),
+                TEST(a_removed_package_leaves_what_the_user_made),
+                TEST(without_files_of_the_user_nothing_is_left),
+                TEST(bytecode_goes_with_its_source),
+                TEST(a_later_package_takes_names_from_the_user),
+                TEST(a_mount_carries_what_an_earlier_one_left),
+                TEST(without_the_old_generation_the_bytes_are_kept_all_the_same),
+                TEST(a_failed_switch_changes_nothing),
+                TEST(a_cut_made_while_the_next_view_was_made_is_noticed),
+                TEST(a_file_of_the_bare_folder_that_went_under_the_mount_stops_no_switch),
+                TEST(without_edits_a_file_whose_package_left_has_no_links),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
