@@ -413,10 +413,10 @@ static void __attribute__((noreturn)) run(struct keeper *k)
                         if (k->h->worker_state == WORKER_NONE)
                                 end(k, 0);
                         poll(fds, 3, 20); /* nothing new comes from there; until the worker has ended */
-                } else if ((fds[3].revents & POLLIN) && k->resting) {
-                        keeper_awake(k);
-                } else if (fds[3].revents & POLLIN) {
+                } else if ((fds[3].revents & POLLIN) && is_refusing(k)) {
                         keeper_refuse_next(k);
+                } else if (fds[3].revents & POLLIN) {
+                        keeper_awake(k); /* we rested; maybe the worker has told us already, or has ended */
                 }
                 keep_limits(k);
                 if (k->now - watched >= KEEPER_TICK / 2) {

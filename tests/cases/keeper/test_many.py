@@ -97,10 +97,13 @@ def kill_all(venvs, who):
 def serve_all(pool, venvs, files, turn):
     right = expected(files, turn)
     for venv, seen in zip(venvs, pool.map(lambda v: walk(v, turn), venvs)):
-        assert seen == right, venv
+        assert seen == right, f"{venv.path}\n{(venv.state / 'lock').read_text().strip()}\n{venv.log}"
         (venv.site / f"written{turn}.txt").write_text(str(venv))
     for venv in venvs:
-        assert (venv.site / f"written{turn}.txt").read_text() == str(venv)
+        try:
+            assert (venv.site / f"written{turn}.txt").read_text() == str(venv)
+        except OSError as error:
+            pytest.fail(f"{error}: {venv.path}\n{(venv.state / 'lock').read_text().strip()}\n{venv.log}")
 
 
 @pytest.mark.parametrize("mounts", [4, pytest.param(200, marks=pytest.mark.long)])

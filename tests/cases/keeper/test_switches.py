@@ -2,6 +2,8 @@
 import os
 import signal
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,3 +96,20 @@ def test_a_worker_that_cannot_start_leaves_errors_and_no_hangs(root, new_venv, m
         pass
     while root.run(["cat", venv.site / "later.py"], status=None, timeout=60).out != "value = 2\n":
         pass
+
+
+def test_a_request_behind_the_one_that_wakes_a_resting_mount(root, new_venv, make_wheel):
+    """The keeper hears of the first from the worker, and sees the second wait, in the same moment."""
+    venv = new_venv(root)
+    venv.fusepkg("add", make_wheel("demo", files={"one/a.py": "", "two/b.py": ""}))
+    time.sleep(8)  # nobody asks: both sleep
+    keeper, worker = pids(venv)
+    os.kill(keeper, signal.SIGSTOP)
+    assert os.listdir(venv.site / "one") == ["a.py"]
+    os.kill(worker, signal.SIGSTOP)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(os.listdir, venv.site / "two")
+        for pid in keeper, worker:
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGCONT)
+        assert second.result(60) == ["b.py"]
