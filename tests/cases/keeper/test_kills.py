@@ -7,6 +7,9 @@ import pytest
 
 from killer import Killer
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 SHORT, LONG = 25, 300
 SWEEP = """
 import hashlib, os, sys

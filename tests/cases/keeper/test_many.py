@@ -12,6 +12,9 @@ import pytest
 
 from killer import pid_of
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 PACKAGES, FILES = 40, 500
 LIMIT = 4_000_000 # bytes of a keeper and its worker
 SAMPLE = 50       # of so many files one is read in each walk, always another one

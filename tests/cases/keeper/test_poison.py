@@ -9,6 +9,9 @@ import pytest
 from killer import pid_of, read_lock
 from support.mount_kill import pids
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 TRIES = 3 # fs/cells.h
 OTHERS = """
 import os, sys

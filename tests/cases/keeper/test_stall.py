@@ -8,6 +8,9 @@ import pytest
 
 from support.mount_kill import pids
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 FILES = 40
 # Each of the two ends with an error, or what it wanted has happened.
 WRITE_AND_SYNC = """

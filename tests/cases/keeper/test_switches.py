@@ -10,6 +10,9 @@ import pytest
 from killer import Killer, pid_of
 from support.mount_kill import kill_both, pids
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 ROUNDS = 12
 IMPORT = """
 import sys

@@ -7,6 +7,9 @@ import pytest
 
 from support.mount_kill import pids
 
+# With sanitizers each of many starts takes a second, and pauses are all that is seen.
+pytestmark = pytest.mark.release
+
 # It uses the mount without an end, and holds what an upgrade must not lose.
 USE = """
 import mmap, os, sys
