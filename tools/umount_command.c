@@ -9,16 +9,26 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+
+/* As of a whole venv (target.c): root's power over somebody else's is used when that was asked for. */
+static bool may_unmount(const struct options *o, const char *venv)
+{
+        struct stat st;
+
+        return geteuid() != 0 || option_count(o, "--allow-root") || (stat(venv, &st) == 0 && st.st_uid == 0);
+}
 
 /* What `rm -rf` leaves of a mounted venv is its mount, in folders that have nothing else.  -ENOENT: it is not that. */
-static int unmount_remains(const char *venv, bool lazy, bool *ret_was, struct errtext *err)
+static int unmount_remains(const struct options *o, const char *venv, bool *ret_was, struct errtext *err)
 {
+        const bool lazy = option_count(o, "--lazy") > 0;
         cleanup_free char *real = realpath(venv, NULL), *lib = NULL;
         const struct dirent *d;
         int r = -ENOENT;
         DIR *dir;
 
-        if (!real || asprintf(&lib, "%s/lib", real) < 0)
+        if (!real || !may_unmount(o, real) || asprintf(&lib, "%s/lib", real) < 0)
                 return -ENOENT;
         dir = opendir(lib);
         while (dir && r == -ENOENT && (d = readdir(dir))) {
@@ -92,7 +102,7 @@ static int run(const struct options *o)
         int r = unmount(o, &t, &was, &err), q;
 
         if (r < 0 && !t.environment) {
-                q = unmount_remains(venv_named(o), option_count(o, "--lazy") > 0, &was, &err);
+                q = unmount_remains(o, venv_named(o), &was, &err);
                 if (q == 0)
                         return EXIT_DONE;
                 if (q != -ENOENT)

@@ -63,6 +63,19 @@ def test_another_users_mount_is_told_as_such(user, root, new_venv, make_wheel):
     assert "Upgraded 1 mount" in root.fusepkg("upgrade-mounts", "--allow-root", "--venv", other).err
 
 
+def test_root_unmounts_no_others_venv_unasked(user, root, new_venv, make_wheel):
+    """Nor what `rm -rf` has left of it."""
+    other = new_venv(user)
+    other.fusepkg("add", make_wheel("demo"))
+    assert "--allow-root" in root.fusepkg("umount", "--venv", other, status=1).err
+    assert "--allow-root" in root.fusepkg("umount", "--force", "--venv", other, status=1).err
+    (other.path / "pyvenv.cfg").unlink()
+    root.fusepkg("umount", "--venv", other, status=1)
+    assert other.is_mounted
+    root.fusepkg("umount", "--allow-root", "--venv", other)
+    assert not other.is_mounted
+
+
 def test_an_ordinary_user_upgrades_what_is_theirs(user, root, new_venv, make_wheel):
     venvs = [new_venv(account) for account in (user, root)]
     for venv in venvs:
