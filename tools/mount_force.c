@@ -38,20 +38,42 @@ static bool wait_released(const struct target *t, int number, struct mount_info 
                         return true;
                 /* The keeper first: it would start another worker.  And again, for those that were started meanwhile.
                  * */
-                if (number && info->pid > 0)
-                        kill(info->pid, number);
-                if (number == SIGKILL && info->worker > 0)
-                        kill(info->worker, number);
+                if (number)
+                        (void)mount_signal(t, info->pid, number);
+                if (number == SIGKILL)
+                        (void)mount_signal(t, info->worker, number);
                 number = number == SIGKILL ? SIGKILL : 0;
                 nanosleep(&(struct timespec){ 0, STEP_MS * 1000000L }, NULL);
         }
         return false;
 }
 
+/* What the lock names may be nobody whom we know: mount_process.c. */
+static int cannot_end(const struct target *t, const struct mount_info *info, bool was_here, struct errtext *err)
+{
+        cleanup_close int keeper = mount_process(t, info->pid), worker = mount_process(t, info->worker);
+
+        if (keeper >= 0 || worker >= 0) {
+                ui_warning(
+                        "process %d ends when the disk that it waits for does: until then '%s' cannot be mounted again",
+                        worker >= 0 ? info->worker : info->pid, t->venv);
+                return 0;
+        }
+        errtext_set(err, -EXDEV,
+                    "'%s' is held by process %d on host '%s' (boot %s), of another machine, container or user: that is "
+                    "where it can be ended",
+                    t->venv, info->pid, info->host, info->boot);
+        if (!was_here)
+                return -EXDEV;
+        ui_warning("%s", err->text);
+        return 0;
+}
+
 int mount_force(const struct target *t, struct errtext *err)
 {
         cleanup_buf struct buf users = { 0 };
         struct mount_info info;
+        bool was_here;
         int r = mount_examine(t->site, t->state_fd, &info);
 
         if (r < 0)
@@ -68,9 +90,8 @@ int mount_force(const struct target *t, struct errtext *err)
                 return r;
         if (info.state != MOUNT_NONE)
                 abort_connection(info.device);
-        if (!wait_released(t, SIGTERM, &info) && !wait_released(t, SIGKILL, &info))
-                ui_warning(
-                        "process %d ends when the disk that it waits for does: until then '%s' cannot be mounted again",
-                        info.worker, t->venv);
-        return 0;
+        was_here = info.state != MOUNT_NONE;
+        if (wait_released(t, SIGTERM, &info) || wait_released(t, SIGKILL, &info))
+                return 0;
+        return cannot_end(t, &info, was_here, err);
 }

@@ -77,14 +77,15 @@ int mount_program(char **ret)
         return 0;
 }
 
-/* The pid of another machine names nobody here, or somebody who has nothing to do with it: then we wait for nothing. */
-static bool in_our_namespace(int pid)
+/* Where it is not, or on another machine, we wait for nothing. */
+static bool in_our_namespace(const struct target *t, int pid)
 {
+        cleanup_close int process = mount_process(t, pid);
         char path[64];
         struct stat theirs, ours;
 
         snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
-        return stat(path, &theirs) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 && theirs.st_ino == ours.st_ino &&
+        return process >= 0 && stat(path, &theirs) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 && theirs.st_ino == ours.st_ino &&
                theirs.st_dev == ours.st_dev;
 }
 
@@ -95,7 +96,7 @@ static int examine_settled(const struct target *t, struct mount_info *ret)
                 int r = mount_examine(t->site, t->state_fd, ret);
 
                 if (r < 0 || ret->state != MOUNT_NONE || !ret->locked ||
-                    waited_ms >= (in_our_namespace(ret->pid) ? ENDING_MS : ELSEWHERE_MS))
+                    waited_ms >= (in_our_namespace(t, ret->pid) ? ENDING_MS : ELSEWHERE_MS))
                         return r;
                 usleep(LOCK_STEP_MS * 1000);
         }
@@ -124,7 +125,7 @@ static int check_allowed(const struct target *t, const struct mount_options *o, 
                 return errtext_set(err, -EALREADY, "%s is mounted already", t->site);
         if (info.state == MOUNT_FOREIGN)
                 return errtext_set(err, -EBUSY, "something that is not fusepkg's is mounted at %s", t->site);
-        if (info.locked && in_our_namespace(info.pid))
+        if (info.locked && in_our_namespace(t, info.pid))
                 return errtext_set(
                         err, -EBUSY,
                         "%s is mounted already, by process %d, at another path or where a container has taken it along: "
@@ -271,7 +272,7 @@ bool mount_came(const struct target *t)
                         return false;
                 if (info.state == MOUNT_LIVE)
                         return true;
-                if (!info.locked || (waited_ms >= ELSEWHERE_MS && !in_our_namespace(info.pid)))
+                if (!info.locked || (waited_ms >= ELSEWHERE_MS && !in_our_namespace(t, info.pid)))
                         return false;
                 usleep(LOCK_STEP_MS * 1000);
         }
@@ -311,6 +312,13 @@ static void leave_bare(const struct target *t)
         target_give_state(t);
 }
 
+static bool is_process(const struct target *t, int pid)
+{
+        cleanup_close int process = mount_process(t, pid);
+
+        return process >= 0;
+}
+
 /* Where it cannot, the mount is as good as any other process of this session. */
 static void leave_session(const struct target *t)
 {
@@ -318,7 +326,7 @@ static void leave_session(const struct target *t)
         struct mount_info info;
 
         if (manager == SCOPE_NONE || mount_examine(t->site, t->state_fd, &info) < 0 || info.state != MOUNT_LIVE ||
-            info.pid <= 0 || info.worker <= 0)
+            !is_process(t, info.pid) || !is_process(t, info.worker))
                 return;
         (void)scope_move(manager, t->site, (const pid_t[]){ info.pid, info.worker }, 2);
 }

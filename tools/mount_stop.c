@@ -4,7 +4,6 @@
 #include "tools/ui.h"
 
 #include <poll.h>
-#include <sys/pidfd.h>
 #include <time.h>
 
 enum {
@@ -85,7 +84,7 @@ int mount_stop(const struct target *t, bool lazy, struct errtext *err)
         case MOUNT_LIVE:
                 break;
         }
-        cleanup_close int process = info.locked && info.pid > 0 ? pidfd_open(info.pid, 0) : -1;
+        cleanup_close int process = info.locked ? mount_process(t, info.pid) : -1;
 
         /* Our own prefetcher may be reading for a moment (fs/prefetch.h). */
         for (int tries = 0; (r = mount_unmount(t->site, lazy, err)) == -EBUSY && tries < BUSY_TRIES; tries++)

@@ -70,6 +70,12 @@ int mount_reload(const struct target *t, struct errtext *err);
 /* The same for a mount that may not answer (its process may be stopped): -ETIMEDOUT after SECONDS. */
 int mount_reload_within(const struct target *t, unsigned seconds, struct errtext *err);
 
+/* A pidfd of the process that the lock names by PID, or -ESRCH: it is none of a mount of this environment (any more, or
+ * not one that we know by that number: mount_process.c).  -EPERM: somebody else's, of whom we may not know. */
+int mount_process(const struct target *t, int pid);
+/* Sends it a signal; errors as mount_process, and those of kill(2). */
+int mount_signal(const struct target *t, int pid, int number);
+
 /* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device
  * at SITE. */
 int mount_users(dev_t device, const char *site, struct buf *ret);

@@ -60,12 +60,14 @@ static void upgrade(const struct target *t, struct work *w)
                 return;
         }
         before = info.upgrades;
-        if (r == 0 && kill(info.pid, SIGUSR1) < 0)
-                r = -errno;
+        if (r == 0)
+                r = mount_signal(t, info.pid, SIGUSR1);
         if (r == 0)
                 r = wait_for_end(t, before, &info);
         if (r == -EPERM)
                 fail(w, t->venv, "it belongs to another user");
+        else if (r == -ESRCH)
+                fail(w, t->venv, "the process that its lock names is not one of it");
         else if (r < 0)
                 fail(w, t->venv, errno_name(r, why));
         else if (strcmp(info.upgrade, "ok") != 0)

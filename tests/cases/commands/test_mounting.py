@@ -76,6 +76,54 @@ def test_root_unmounts_no_others_venv_unasked(user, root, new_venv, make_wheel):
     assert not other.is_mounted
 
 
+HOLD = """
+import fcntl, os, sys
+lock = open(sys.argv[1] + ".new", "w")
+lock.write(f"host elsewhere\\nboot 0\\npid {sys.argv[2]}\\nsince 1\\nworker {sys.argv[2]}\\nupgrades 0 \\n")
+lock.flush()
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def lock_that_names(account, venv, pid):
+    """As a mount on another machine or in a container has written it, or the venv's owner in its place."""
+    holder = account.start(["/usr/bin/python3", "-c", HOLD, venv.state / "lock", str(pid)], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    yield
+    holder.communicate()
+
+
+@pytest.fixture
+def bystander(root):
+    process = root.start(["sleep", "600"])
+    yield process
+    alive = process.poll() is None
+    process.kill()
+    process.wait()
+    assert alive, "a process that has nothing to do with the mount got a signal"
+
+
+def test_force_ends_no_stranger(account, venv, bystander):
+    with lock_that_names(account, venv, bystander.pid):
+        assert "on host 'elsewhere'" in venv.fusepkg("umount", "--force", status=1).err
+        assert "on host 'elsewhere'" in venv.fusepkg("mount", status=1).err
+    venv.fusepkg("mount")
+
+
+def test_an_upgrade_ends_no_stranger(user, root, new_venv, make_wheel, bystander):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    with lock_that_names(user, venv, bystander.pid):
+        said = root.fusepkg("upgrade-mounts", "--allow-root", "--venv", venv, status=1).err
+        assert "the process that its lock names is not one of it" in said
+    venv.fusepkg("umount")
+
+
 def test_an_ordinary_user_upgrades_what_is_theirs(user, root, new_venv, make_wheel):
     venvs = [new_venv(account) for account in (user, root)]
     for venv in venvs:
