@@ -292,6 +292,26 @@ static int start(struct worker *w, struct errtext *err)
         return r;
 }
 
+/* Nobody could begin to serve, since the environment was deleted while nobody did: as serve() would have noticed it. */
+static void leave_deleted(struct worker *w)
+{
+        struct server *s = &w->server;
+        struct vanish vanish;
+
+        vanish_init(&vanish, s->state_fd);
+        while (!vanish_is_gone(&vanish)) {
+                if (!vanish.missing_since_ms) {
+                        vanish_release(&vanish);
+                        return;
+                }
+                nanosleep(&(struct timespec){ 0, VANISH_SURE_MS * 1000000 }, NULL);
+        }
+        vanish_release(&vanish);
+        log_line(&s->log, "the environment was deleted: unmounting %s", w->handover->site);
+        if (mount_place_detach((dev_t)w->handover->device, w->handover->site) == 0)
+                atomic_store(&w->handover->stopping, 1);
+}
+
 static void block_signals(void)
 {
         sigset_t set;
@@ -338,6 +358,8 @@ void worker_main(void)
                 log_line(&s->log, "%s: %s", s->took_over ? "cannot go on" : "not mounted",
                          *err.text ? err.text : strerror(-r));
                 snprintf(w.handover->said, sizeof(w.handover->said), "%s", *err.text ? err.text : strerror(-r));
+                if (s->took_over)
+                        leave_deleted(&w);
                 _exit(WORKER_REFUSES);
         }
         atomic_store(&w.handover->worker_state, WORKER_SERVING);

@@ -1,6 +1,7 @@
 """A venv that is deleted or moved under its mount."""
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import guard
+from support.mount_kill import pids
 
 PATIENCE = 30  # seconds until a mount that should go counts as one that stays; not a measurement
 
@@ -43,6 +45,17 @@ while ctypes.CDLL(None).inotify_init() >= 0:
 print(held, flush=True)
 sys.stdin.read()
 """
+
+
+def test_it_goes_even_if_nobody_serves_it_at_that_moment(account, venv):
+    """The next process that is to serve finds no environment any more."""
+    worker = pids(venv)[1]
+    os.kill(worker, signal.SIGSTOP)
+    (venv.state / "environment").unlink()
+    os.kill(worker, signal.SIGKILL)
+    wait_unmounted(venv.site)
+    account.run(["rm", "-rf", venv.path])
+    assert not guard.wait_gone(account.mark)
 
 
 def test_many_mounts_need_no_inotify(user, new_venv, make_wheel):
