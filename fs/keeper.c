@@ -77,6 +77,11 @@ static bool start_worker(struct keeper *k)
                 become_worker(h, ends[1], !k->is_mounted && h->restarts == 0);
         close(ends[1]);
         peer = pid > 0 ? pidfd_open(pid, 0) : -1;
+        if (pid > 0 && peer < 0) { /* we would not see it end, and there may be only one */
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                pid = -1;
+        }
         if (pid > 0) {
                 atomic_store(&h->worker_pid, pid);
                 dup3(ends[0], HANDOVER_FD_SOCKET, O_CLOEXEC);

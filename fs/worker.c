@@ -24,6 +24,7 @@ enum {
         SMALL_STACK = 256 << 10,
         RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
         KEEPER_PAUSE_MS = 50,   /* before another keeper in the same second: they may die at once */
+        ALONE_MS = 1000,        /* until another keeper is tried, where none can be started */
 };
 
 struct worker {
@@ -106,7 +107,7 @@ static int start_keeper(struct worker *w)
         cleanup_close int self = pidfd_open(getpid(), 0);
         const struct timespec pause = { 0, KEEPER_PAUSE_MS * 1000000 };
         struct timespec now;
-        int ends[2];
+        int ends[2], r;
         pid_t pid;
 
         if (w->keeper_fd >= 0)
@@ -124,15 +125,20 @@ static int start_keeper(struct worker *w)
         pid = fork();
         if (pid == 0)
                 become_keeper(w->handover, ends[1], self);
+        r = pid < 0 ? -errno : 0;
         close(ends[1]);
-        if (pid > 0) {
+        if (r == 0) {
                 atomic_store(&w->handover->keeper_pid, pid);
                 dup3(ends[0], HANDOVER_FD_SOCKET, O_CLOEXEC);
                 w->keeper_fd = pidfd_open(pid, 0);
+                r = w->keeper_fd < 0 ? -errno : 0;
         }
         close(ends[0]);
-        log_line(&w->server.log, "the keeper has died: process %d is the next one", (int)pid);
-        return w->keeper_fd < 0 ? -errno : 0;
+        if (r == 0)
+                log_line(&w->server.log, "the keeper has died: process %d is the next one", (int)pid);
+        else if (pid > 0)
+                kill(pid, SIGKILL); /* we would not see it end, and there may be only one */
+        return r;
 }
 
 /* Main loop ----------------------------------------------------------------------------------------------------- */
@@ -169,6 +175,28 @@ static bool is_keeper_gone(struct worker *w)
         return w->keeper_fd < 0 || poll(&p, 1, 0) != 0;
 }
 
+/* Is there one now?  While none can be started, all else goes on, and it is tried again. */
+static bool have_keeper(struct worker *w)
+{
+        int r;
+
+        if (!is_keeper_gone(w))
+                return true;
+        if (w->handover->stopping)
+                finish(w);
+        r = start_keeper(w);
+        if (r < 0)
+                log_line(&w->server.log, "the keeper has died, and the next one cannot be started: %s", strerror(-r));
+        return r == 0;
+}
+
+static int timeout_ms(const struct vanish *v, bool kept)
+{
+        int timeout = vanish_timeout_ms(v);
+
+        return kept || (timeout >= 0 && timeout < ALONE_MS) ? timeout : ALONE_MS;
+}
+
 static void __attribute__((noreturn)) serve(struct worker *w)
 {
         struct handover *h = w->handover;
@@ -177,21 +205,15 @@ static void __attribute__((noreturn)) serve(struct worker *w)
 
         vanish_init(&vanish, s->state_fd);
         for (;;) {
+                const bool kept = have_keeper(w);
                 struct pollfd fds[] = {
                         { s->done_fd, POLLIN, 0 },
-                        { HANDOVER_FD_SOCKET, POLLIN, 0 },
-                        { w->keeper_fd, POLLIN, 0 },
+                        { kept ? HANDOVER_FD_SOCKET : -1, POLLIN, 0 },
+                        { kept ? w->keeper_fd : -1, POLLIN, 0 },
                         { vanish.fd, POLLIN, 0 },
                 };
 
-                if (is_keeper_gone(w)) {
-                        if (h->stopping)
-                                finish(w);
-                        if (start_keeper(w) < 0)
-                                log_line(&s->log, "cannot start a keeper: %s", strerror(errno));
-                        continue;
-                }
-                if (poll(fds, ARRAY_LEN(fds), vanish_timeout_ms(&vanish)) < 0 && errno != EINTR)
+                if (poll(fds, ARRAY_LEN(fds), timeout_ms(&vanish, kept)) < 0 && errno != EINTR)
                         finish(w);
                 if (fds[0].revents) {
                         atomic_store(&h->stopping, 1);

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from killer import Killer, pid_of
-from support.mount_kill import kill_both, pids
+from support.mount_kill import is_running, kill_both, pids
 
 # With sanitizers each of many starts takes a second, and pauses are all that is seen.
 pytestmark = pytest.mark.release
@@ -20,6 +20,14 @@ import changing, demo
 assert changing.number == int(sys.argv[1]), changing.number
 assert demo.value == 1
 """
+
+
+def wait_until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not come about")
 
 
 @pytest.fixture(params=["with resend", "without"])
@@ -82,6 +90,36 @@ def test_whoever_replaces_the_other_ends_with_the_mount(account, new_venv, make_
     while venv.is_mounted:
         pass
     # The leftover guard sees to it that no process is left.
+
+
+def test_a_worker_that_can_start_no_keeper_goes_on_without(user, new_venv, make_wheel):
+    """Its user may have no more processes."""
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    keeper, worker = pids(venv)
+    user.run(["prlimit", "--pid", str(worker), "--nproc=1:"])
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: "keeper" in venv.log)
+    venv.run_python("import demo")
+    time.sleep(1)  # in which it may have tried again and again
+    assert venv.log.count("keeper") == 1 and "cannot be started" in venv.log
+    user.run(["fusermount3", "-u", venv.site])
+    wait_until(lambda: not is_running(worker))
+    venv.fusepkg("mount")
+    venv.run_python("import demo")
+
+
+def test_a_worker_starts_a_keeper_when_it_can_again(user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    keeper, worker = pids(venv)
+    user.run(["prlimit", "--pid", str(worker), "--nproc=1:"])
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: "keeper" in venv.log)
+    user.run(["prlimit", "--pid", str(worker), "--nproc=1000:"])
+    wait_until(lambda: pids(venv)[0] not in (keeper, None))
+    os.kill(worker, signal.SIGKILL)
+    venv.run_python("import demo")
 
 
 def test_a_worker_that_cannot_start_leaves_errors_and_no_hangs(root, new_venv, make_wheel, folder):
