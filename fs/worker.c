@@ -339,6 +339,7 @@ static void block_signals(void)
         sigset_t set;
 
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGALRM, SIG_DFL); /* the keeper catches it: children that we start end by it */
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

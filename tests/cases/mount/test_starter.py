@@ -1,5 +1,7 @@
 """The mount goes on without whoever started it."""
 import os
+import re
+import signal
 from pathlib import Path
 
 from support.mount_kill import pids
@@ -16,6 +18,15 @@ def test_it_keeps_nothing_of_its_starter(account, new_venv, make_wheel):
             assert not target.startswith(("pipe:", "/dev/pts", "/dev/tty")), f"{fd} is {target}"
         session = int((proc / "stat").read_text().rpartition(")")[2].split()[3])
         assert session not in (os.getsid(0), os.getsid(os.getpid()))
+
+
+def test_alarms_end_what_the_first_worker_starts(account, new_venv, make_wheel):
+    """It goes on in the keeper's program, which catches them; those who look things up in the mount have nothing else to end them."""
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo"))
+    status = Path(f"/proc/{pids(venv)[1]}/status").read_text()
+    caught, ignored = (int(re.search(rf"Sig{what}:\s*(\w+)", status)[1], 16) for what in ("Cgt", "Ign"))
+    assert not (caught | ignored) >> signal.SIGALRM - 1 & 1
 
 
 def test_a_shell_gets_its_result_at_once(account, new_venv, make_wheel):
