@@ -46,7 +46,7 @@ static int say_ordinary(const struct target *t, struct errtext *err)
 
 static int prepare(const struct options *o, struct target *t, int *ret_lock, struct errtext *err)
 {
-        int r = target_open(o, t, err);
+        int r = target_open_detached(o, t, err);
 
         if (r == 0 && t->state_fd < 0)
                 r = say_ordinary(t, err);

@@ -31,7 +31,7 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         bool wait = !option_count(o, "--no-wait");
         cleanup_free char *old = NULL;
         enum identity which;
-        int r = target_open(o, t, err);
+        int r = target_open_detached(o, t, err);
 
         /* An error shows in identity_settle. */
         if (r == 0 && t->environment && identity_tell(t, &which, &old) == 0 && which == IDENTITY_MOVED)

@@ -237,8 +237,12 @@ static int tell_target(struct report *report, const struct target *t, struct err
 {
         struct status s = { .venv = t->venv, .site = t->site, .totals = true };
         cleanup_free char *default_path = NULL;
-        int r = mount_examine(t->site, t->state_fd, &s.mount);
+        struct errtext why;
+        int r;
 
+        if (target_repair(t, &why) < 0)
+                ui_warning("%s", why.text);
+        r = mount_examine(t->site, t->state_fd, &s.mount);
         if (r < 0)
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site,
                                    errno_name(r, (char[128]){ 0 }));
@@ -384,7 +388,7 @@ const struct command command_status = {
         .usage = "[OPTIONS]",
         .summary = "Show an environment, or all that use the store",
         .help = "Without --venv and --python all environments are listed that use the store.  States: mounted,\n"
-                "unmounted, dead (its process is gone: the next command detaches it), foreign (something else is mounted there),\n"
+                "unmounted, dead (its processes are gone; it could not be repaired), foreign (something else is mounted there),\n"
                 "missing (the venv was deleted).",
         .options = options,
         .run = run,

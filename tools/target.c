@@ -255,17 +255,41 @@ static int open_state(struct target *t, struct errtext *err)
         return r == -ENOENT ? 0 : r;
 }
 
-static int detach_dead(const struct target *t, struct errtext *err)
+/* As it was mounted before; by its owner alone, since a mount is seen by whoever made it. */
+static bool mount_again(const struct target *t, const struct mount_info *was)
+{
+        const struct mount_options how = { .allow_other = was->allow_other };
+        struct errtext why = { "" };
+        int r;
+
+        if (!t->environment || t->owner != geteuid())
+                return false;
+        r = mount_start(t, &how, &why);
+        if (r < 0 && r != -EALREADY)
+                ui_warning("the mount of '%s' was dead, and cannot be mounted again: %s", t->venv, why.text);
+        else if (r == 0)
+                ui_say("The mount of %s was dead: mounted it again", t->venv);
+        return r == 0 || r == -EALREADY;
+}
+
+static int repair(const struct target *t, bool mount, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
         int r = mount_examine(t->site, t->state_fd, &info);
 
         if (r < 0 || info.state != MOUNT_DEAD)
                 return 0; /* what cannot be examined shows when it is used */
+        if (mount && mount_again(t, &info))
+                return 0;
         r = mount_detach(t->site, err);
         if (r == 0)
                 ui_detail("Detached the dead mount at %s", t->site);
         return r;
+}
+
+int target_repair(const struct target *t, struct errtext *err)
+{
+        return repair(t, true, err);
 }
 
 /* In another user's venv, lib may be a symlink to anywhere: root mounts over nothing that is not that user's. */
@@ -299,7 +323,15 @@ static int check_owner(const struct options *o, const struct target *t, bool sea
         return 0;
 }
 
-static int open_target(const struct options *o, const char *path, bool detach, struct target *ret, struct errtext *err)
+/* What becomes of a dead mount. */
+enum dead {
+        DEAD_LEAVE,
+        DEAD_DETACH,
+        DEAD_REPAIR,
+};
+
+static int open_target(const struct options *o, const char *path, enum dead dead, struct target *ret,
+                       struct errtext *err)
 {
         cleanup_target struct target t = TARGET_INIT;
         cleanup_buf struct buf chosen = { 0 };
@@ -312,8 +344,8 @@ static int open_target(const struct options *o, const char *path, bool detach, s
                 r = check_owner(o, &t, searched, err);
         if (r == 0)
                 r = open_state(&t, err);
-        if (r == 0 && detach)
-                r = detach_dead(&t, err);
+        if (r == 0 && dead != DEAD_LEAVE)
+                r = repair(&t, dead == DEAD_REPAIR, err);
         if (r < 0)
                 return r;
         *ret = t;
@@ -323,17 +355,22 @@ static int open_target(const struct options *o, const char *path, bool detach, s
 
 int target_open(const struct options *o, struct target *ret, struct errtext *err)
 {
-        return open_target(o, NULL, true, ret, err);
+        return open_target(o, NULL, DEAD_REPAIR, ret, err);
+}
+
+int target_open_detached(const struct options *o, struct target *ret, struct errtext *err)
+{
+        return open_target(o, NULL, DEAD_DETACH, ret, err);
 }
 
 int target_open_as_is(const struct options *o, struct target *ret, struct errtext *err)
 {
-        return open_target(o, NULL, false, ret, err);
+        return open_target(o, NULL, DEAD_LEAVE, ret, err);
 }
 
 int target_open_path(const char *venv, struct target *ret, struct errtext *err)
 {
-        return open_target(NULL, venv, false, ret, err);
+        return open_target(NULL, venv, DEAD_LEAVE, ret, err);
 }
 
 /* --- changing it --- */

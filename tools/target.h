@@ -2,7 +2,7 @@
  *
  * Order: --venv/--python/-p, $VIRTUAL_ENV, then `.venv` in this folder and its parents (a folder, or a file holding a
  * path). One that was found by searching must belong to the caller.  Root refuses another user's venv without
- * --allow-root. A dead mount (ENOTCONN) found there is detached first.
+ * --allow-root. A dead mount (ENOTCONN) found there is detached and mounted again first.
  *
  * The store: $FUSEPKG_STORE, else the recorded one, else $XDG_DATA_HOME/fusepkg, else ~/.local/share/fusepkg.  One
  * that is not the recorded one (by its id) is an error that names both. */
@@ -35,12 +35,17 @@ struct target {
         { "--python", 'p', "PATH", "the same, by its interpreter or its folder" },                         \
         { "--allow-root", 0, NULL, "as root, work on a venv that belongs to another user" }
 
-/* Finds the venv, detaches a dead mount, and loads the environment if there is one. */
+/* Finds the venv, loads the environment if there is one, and repairs a dead mount. */
 int target_open(const struct options *o, struct target *ret, struct errtext *err);
-/* The same for `status`: a dead mount stays, to be reported. */
+/* The same for who mounts it itself, or wants no mount: a dead one is detached. */
+int target_open_detached(const struct options *o, struct target *ret, struct errtext *err);
+/* The same, but a dead mount stays. */
 int target_open_as_is(const struct options *o, struct target *ret, struct errtext *err);
-/* For `status` over all leases: by path, and as it is. */
+/* By path, and as it is. */
 int target_open_path(const char *venv, struct target *ret, struct errtext *err);
+/* A dead mount (both of its processes were killed) is mounted again, as it was; where that cannot be, it is detached,
+ * and a warning says why. */
+int target_repair(const struct target *t, struct errtext *err);
 void target_close(struct target *t);
 
 static inline void cleanup_target_(struct target *t)

@@ -43,6 +43,17 @@ static int wait_for_end(const struct target *t, unsigned before, struct mount_in
         return -ETIMEDOUT;
 }
 
+/* What is mounted again has the new program. */
+static void repair(const struct target *t, struct work *w)
+{
+        struct errtext err = { "" };
+
+        if (target_repair(t, &err) == 0)
+                return;
+        w->failed++;
+        ui_error("%s", err.text);
+}
+
 /* Only whom the kernel lets send it a signal may have the mount go over to another program; and which one that is its
  * keeper knows. */
 static void upgrade(const struct target *t, struct work *w)
@@ -52,6 +63,8 @@ static void upgrade(const struct target *t, struct work *w)
         unsigned before;
         int r = mount_examine(t->site, t->state_fd, &info);
 
+        if (r == 0 && info.state == MOUNT_DEAD)
+                return repair(t, w);
         if (r == 0 && (info.state != MOUNT_LIVE || info.pid <= 0))
                 return;
         /* The signal would end one that does not know it. */

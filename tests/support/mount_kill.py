@@ -29,3 +29,8 @@ def kill_both(venv):
             os.kill(pid, number)
     while any(is_running(pid) for pid in gone):
         time.sleep(0.01)
+
+
+def is_dead(venv):
+    """As its own user sees it."""
+    return "not connected" in venv.account.run(["stat", "-f", venv.site], status=None).err

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support import guard
-from support.mount_kill import kill_both, pids
+from support.mount_kill import is_dead, kill_both, pids
 from support.venvs import make_venv
 
 
@@ -274,8 +274,7 @@ def test_a_copy_in_another_namespace_is_no_obstacle_to_umount(root, new_venv, ma
 def test_a_dead_mount_is_repaired_by_mount_and_taken_away_by_umount(venv):
     venv.fusepkg("mount")
     kill_both(venv)
-    now = venv.fusepkg("status", "--json").json()[0]
-    assert (now["state"], now["mounted"], now["worker_pid"], now["since"]) == ("dead", False, None, None)
+    assert is_dead(venv)
     venv.fusepkg("mount")
     venv.run_python("import demo")
     kill_both(venv)

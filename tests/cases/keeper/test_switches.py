@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from killer import Killer, pid_of
-from support.mount_kill import is_running, kill_both, pids
+from support.mount_kill import is_dead, is_running, kill_both, pids
 
 # With sanitizers each of many starts takes a second, and pauses are all that is seen.
 pytestmark = pytest.mark.release
@@ -65,11 +65,13 @@ def test_both_in_one_moment_are_repaired_by_the_next_command(account, new_venv, 
     venv = new_venv(account)
     venv.fusepkg("add", make_wheel("demo"))
     account.run(["sh", "-c", f"echo kept > {venv.site}/mine.py"])
-    for command in ["mount"], ["list"]:
+    wheel = make_wheel("more")
+    for command in (["mount"], ["list"], ["freeze"], ["show", "demo"], ["status"], ["diff"], ["verify"], ["add", wheel], ["remove", "more"],
+                    ["revert", "demo"], ["export", "--to", account.work / "exported"], ["debug requests"], ["upgrade-mounts"]):
         kill_both(venv)
-        assert venv.fusepkg("status", "--json").json()[0]["state"] == "dead"
-        venv.fusepkg(*command)
-        venv.fusepkg("mount")
+        assert is_dead(venv)
+        venv.fusepkg(*command, status=1 if command == ["verify"] else 0)
+        assert venv.is_mounted and not is_dead(venv), command
         venv.run_python("import demo")
         assert venv.account.run(["cat", venv.site / "mine.py"]).out == "kept\n"
 

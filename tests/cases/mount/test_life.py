@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from support.mount_kill import kill_both
+from support.mount_kill import is_dead, kill_both
 
 MNT_EXPIRE = 4
 
@@ -40,13 +40,23 @@ def test_the_mount_is_nosuid_nodev_writable_and_named(venv):
 
 
 @pytest.mark.parametrize("command", [["list"], ["mount"], ["freeze"]])
-def test_a_dead_mount_is_detached_by_the_next_command(venv, command):
+def test_a_dead_mount_is_mounted_again_by_the_next_command(venv, command):
     kill_both(venv)
-    assert status(venv)["state"] == "dead"
+    assert is_dead(venv)
     assert venv.is_mounted
     venv.fusepkg(*command)
-    assert venv.is_mounted == (command == ["mount"])
-    venv.fusepkg("mount")
+    assert venv.is_mounted and not is_dead(venv)
+    venv.run_python("import demo")
+
+
+def test_one_that_cannot_be_mounted_again_is_detached(venv, folder):
+    program = folder / "mounts-nothing"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *--ready-fd*) exit 1 ;; esac\nexec {venv.account.installed}/libexec/fusepkg/fusepkg-mount "$@"\n')
+    program.chmod(0o755)
+    kill_both(venv)
+    said = venv.fusepkg("list", "--json", env={"FUSEPKG_MOUNT_PROGRAM": program})
+    assert "cannot be mounted again" in said.err and [p["name"] for p in said.json()] == ["demo"]
+    assert not venv.is_mounted
     venv.run_python("import demo")
 
 
