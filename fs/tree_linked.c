@@ -6,9 +6,15 @@
  * goes with the folder, and comes again when the folder comes back (pip's way back after a failed upgrade).
  *
  * After the commit: a kill in between leaves a link that leads nowhere, or none, which the next command mends
- * (tools/outside.h). */
+ * (tools/outside.h).
+ *
+ * The way to a link follows no symlink and enters no mount: where VENV/etc is such a link itself, VENV/etc/pkg would
+ * lead into this mount, whose answer would wait for the lock that is held here.  And the venv may be another user's. */
 #include "fs/tree_private.h"
 
+#include "store/files.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -36,32 +42,60 @@ static int places(struct tree *t, uint64_t dir, struct buf *ret_path, struct buf
         return r < 0 ? r : place_outside(tree_current(t), ret_path->data ? ret_path->data : "", ret_outside);
 }
 
+/* The folder that LINK is in; *RET_NAME is its last part. */
+static int open_folder(const struct view *v, const char *link, const char **ret_name)
+{
+        const char *slash = strrchr(link, '/');
+        cleanup_free char *folder = strndup(link, slash ? (size_t)(slash - link) : 0);
+        cleanup_close int venv = openat(view_state_fd(v), "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (!folder)
+                return -ENOMEM;
+        if (venv < 0)
+                return -errno;
+        *ret_name = slash ? slash + 1 : link;
+        return file_open_local(venv, *folder ? folder : ".", O_PATH | O_DIRECTORY);
+}
+
 int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret)
 {
         cleanup_buf struct buf path = { 0 };
         cleanup_buf struct buf outside = { 0 };
-        cleanup_buf struct buf link = { 0 };
+        cleanup_close int folder = -1;
         char target[4096];
+        const char *name;
         ssize_t n;
         int r = places(t, dir, &path, &outside);
 
         if (r < 0 || outside.len == 0)
                 return r;
-        r = buf_printf(&link, "../%s", outside.data);
-        if (r < 0)
-                return r;
-        n = readlinkat(view_state_fd(tree_current(t)), link.data, target, sizeof(target));
+        folder = open_folder(tree_current(t), outside.data, &name);
+        n = folder < 0 ? -1 : readlinkat(folder, name, target, sizeof(target));
         if (n < (ssize_t)path.len || (size_t)n == sizeof(target) ||
             memcmp(target + n - path.len, path.data, path.len) != 0)
                 return 0;
-        return buf_add(ret, link.data, link.len);
+        return buf_add(ret, outside.data, outside.len);
+}
+
+static int remove_link(const struct view *v, const char *link)
+{
+        const char *name;
+        cleanup_close int folder = open_folder(v, link, &name);
+        char first;
+
+        if (folder < 0)
+                return folder;
+        /* Whatever it is by now, nothing but a link goes. */
+        if (readlinkat(folder, name, &first, 1) < 0 || unlinkat(folder, name, 0) < 0)
+                return -errno;
+        return 0;
 }
 
 void tree_linked_gone(struct tree *t, const char *link)
 {
         char **more = realloc(t->links, (t->link_count + 1) * sizeof(*more));
 
-        if (unlinkat(view_state_fd(tree_current(t)), link, 0) < 0 || !more)
+        if (remove_link(tree_current(t), link) < 0 || !more)
                 goto out;
         more[t->link_count] = strdup(link);
         t->link_count += more[t->link_count] != NULL;
@@ -70,18 +104,20 @@ out:
                 t->links = more;
 }
 
-/* The link at OUTSIDE (relative to the venv) to PATH of site-packages. */
-static int make_link(const struct view *v, const char *link, const char *outside, const char *path)
+/* To PATH of site-packages. */
+static int make_link(const struct view *v, const char *link, const char *path)
 {
+        const char *name;
+        cleanup_close int folder = open_folder(v, link, &name);
         cleanup_buf struct buf target = { 0 };
-        int r = 0;
+        int r = folder < 0 ? folder : 0;
 
-        for (const char *c = outside; *c && r == 0; c++)
+        for (const char *c = link; *c && r == 0; c++)
                 if (*c == '/')
                         r = buf_add(&target, "../", 3);
         if (r == 0)
                 r = buf_printf(&target, "%s/%s", view_environment(v)->site, path);
-        return r < 0 ? r : symlinkat(target.data, view_state_fd(v), link) < 0 ? -errno : 0;
+        return r < 0 ? r : symlinkat(target.data, folder, name) < 0 ? -errno : 0;
 }
 
 void tree_linked_back(struct tree *t, uint64_t dir)
@@ -92,9 +128,9 @@ void tree_linked_back(struct tree *t, uint64_t dir)
         if (t->link_count == 0 || places(t, dir, &path, &outside) < 0 || outside.len == 0)
                 return;
         for (size_t i = 0; i < t->link_count; i++) {
-                if (strcmp(t->links[i] + strlen("../"), outside.data) != 0)
+                if (strcmp(t->links[i], outside.data) != 0)
                         continue;
-                make_link(tree_current(t), t->links[i], outside.data, path.data);
+                make_link(tree_current(t), t->links[i], path.data);
                 free(t->links[i]);
                 t->links[i] = t->links[--t->link_count];
                 return;

@@ -83,7 +83,7 @@ int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, m
 int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
 /* A directory was removed: its row stays, with no links and no names. */
 int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
-/* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from .fusepkg,
+/* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from the venv,
  * appended (nothing: there is none); before DIR goes.  After the commit: the link goes as well; DIR has arrived where
  * it is now. */
 int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret);

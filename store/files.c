@@ -37,6 +37,11 @@ int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
         return open_resolved(dirfd, path, flags, mode, 0);
 }
 
+int file_open_local(int dirfd, const char *path, int flags)
+{
+        return open_resolved(dirfd, path, flags, 0, RESOLVE_NO_XDEV);
+}
+
 int file_open_own(int dirfd, const char *path, int flags, mode_t mode)
 {
         cleanup_close int fd = file_open_beneath(dirfd, path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
@@ -260,7 +265,7 @@ static int remove_directory(struct removal *rm, int dirfd, const char *name)
                 return renameat(dirfd, name, rm->top_fd, moved) < 0 ? -errno : 0;
         }
 
-        cleanup_close int fd = open_resolved(dirfd, name, O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_XDEV);
+        cleanup_close int fd = file_open_local(dirfd, name, O_RDONLY | O_DIRECTORY);
 
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
@@ -315,7 +320,7 @@ int dir_remove_tree(int dirfd, const char *name)
         if (errno != EISDIR && errno != EPERM)
                 return -errno;
 
-        cleanup_close int fd = open_resolved(dirfd, name, O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_XDEV);
+        cleanup_close int fd = file_open_local(dirfd, name, O_RDONLY | O_DIRECTORY);
 
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd == -ENOTDIR ? -EPERM : fd;
