@@ -40,16 +40,18 @@ static int open_proc(int pidfd)
         return fd < 0 ? -ESRCH : fd;
 }
 
-static int has_open(int proc_fd, const struct stat *file)
+/* What else it has open may be on storage that stalls: what is known of that without asking is enough. */
+static int has_open(int proc_fd, const struct statx *file)
 {
         DIR *dir = dir_stream(proc_fd, "fd");
         const struct dirent *d;
-        struct stat st;
+        struct statx st;
         int r = dir ? -ESRCH : errno == EACCES ? -EPERM : -ESRCH;
 
         while (dir && r < 0 && (d = readdir(dir)))
-                if (fstatat(dirfd(dir), d->d_name, &st, 0) == 0 && st.st_dev == file->st_dev &&
-                    st.st_ino == file->st_ino)
+                if (statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+                    st.stx_ino == file->stx_ino && st.stx_dev_major == file->stx_dev_major &&
+                    st.stx_dev_minor == file->stx_dev_minor)
                         r = 0;
         if (dir)
                 closedir(dir);
@@ -61,12 +63,12 @@ int mount_process(const struct target *t, int pid)
         cleanup_close int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
         cleanup_close int proc = fd < 0 ? -1 : open_proc(fd);
         cleanup_buf struct buf name = { 0 };
-        struct stat lock;
+        struct statx lock;
         int r;
 
         if (proc < 0 || file_read_at(proc, "comm", INFO_MAX, &name) < 0 || !name.data ||
             strcmp(name.data, PROCESS_NAME) != 0 ||
-            fstatat(t->state_fd, CONTROL_LOCK_FILE, &lock, AT_SYMLINK_NOFOLLOW) < 0)
+            statx(t->state_fd, CONTROL_LOCK_FILE, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &lock) < 0)
                 return -ESRCH;
         r = has_open(proc, &lock);
         return r < 0 ? r : steal_fd(&fd);
