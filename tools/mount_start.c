@@ -209,13 +209,23 @@ static int read_line(int fd, char line[READY_LINE_MAX])
         return (int)strlen(line);
 }
 
+/* It may have left us already: then its lock says who it is. */
+static void give_up(const struct target *t, pid_t child)
+{
+        struct mount_info info;
+
+        kill(child, SIGTERM);
+        if (mount_examine(t->site, t->state_fd, &info) == 0 && info.locked)
+                (void)mount_signal(t, info.pid, SIGTERM);
+}
+
 static int wait_ready(const struct target *t, int fd, pid_t child, struct errtext *err)
 {
         char line[READY_LINE_MAX];
         int status, n = read_line(fd, line);
 
         if (n == -ETIMEDOUT) {
-                kill(child, SIGTERM);
+                give_up(t, child);
                 return errtext_set(err, n, "the mount of %s was not ready after %d seconds (see %s/.fusepkg/log)",
                                    t->site,
                                    READY_TIMEOUT_MS / 1000, t->venv);

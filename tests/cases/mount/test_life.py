@@ -5,9 +5,11 @@ import os
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from support import guard
 from support.mount_kill import is_dead, kill_both
 
 MNT_EXPIRE = 4
@@ -123,3 +125,19 @@ def expire(path):
     """What umount2(MNT_EXPIRE) says: EBUSY when something is open there, else EAGAIN."""
     libc = ctypes.CDLL(None, use_errno=True)
     return 0 if libc.umount2(bytes(path), MNT_EXPIRE) == 0 else ctypes.get_errno()
+
+
+@pytest.mark.release  # sanitizers want to be the first library
+def test_a_mount_that_was_given_up_does_not_come_later(root, folder, new_venv, make_wheel):
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    library, program = folder / "late_mount.so", folder / "late-mount"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("late_mount.c"), "-ldl"], check=True)
+    real = next(root.installed.glob("**/fusepkg-mount"))
+    program.write_text(f"#!/bin/sh\nLD_PRELOAD={library} exec {real} \"$@\"\n")
+    program.chmod(0o755)
+    assert "not ready after" in venv.fusepkg("mount", status=1, env={"FUSEPKG_MOUNT_PROGRAM": program}).err
+    assert not guard.wait_gone(root.mark)
+    assert not guard.mounts(venv.site)
+    venv.fusepkg("mount")
+    venv.run_python("import demo")
