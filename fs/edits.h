@@ -143,6 +143,8 @@ struct edit_done {
 };
 int edits_done_get(struct edits *e, uint32_t cell, struct edit_done *ret);
 int edits_done_put(struct edits *e, uint32_t cell, const struct edit_done *d);
+/* Is the reply to one of them about that node?  In doubt it is. */
+bool edits_done_made(struct edits *e, uint64_t id);
 
 /* In a transaction; all of them in their order, NAME valid during the call (NULL: DIR itself); none is left. */
 int edits_announce_put(struct edits *e, uint64_t dir, const char *name);

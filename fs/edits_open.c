@@ -60,6 +60,7 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_META_PUT] = "REPLACE INTO meta(key, value) VALUES(?1, ?2)",
         [EDITS_DONE_GET] = "SELECT connection, request, result, id FROM done WHERE cell = ?1",
         [EDITS_DONE_PUT] = "REPLACE INTO done(cell, connection, request, result, id) VALUES(?1,?2,?3,?4,?5)",
+        [EDITS_DONE_OF] = "SELECT 1 FROM done WHERE id = ?1",
         [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
         [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
         [EDITS_PAGE_COUNT] = "PRAGMA page_count",

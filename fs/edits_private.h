@@ -32,6 +32,7 @@ enum edits_statement {
         EDITS_META_PUT,
         EDITS_DONE_GET,
         EDITS_DONE_PUT,
+        EDITS_DONE_OF,
         EDITS_ANNOUNCE_PUT,
         EDITS_ANNOUNCE_LIST,
         EDITS_ANNOUNCE_CLEAR,

@@ -373,6 +373,20 @@ int edits_done_get(struct edits *e, uint32_t cell, struct edit_done *ret)
         return r < 0 ? r : row ? 0 : -ENOENT;
 }
 
+bool edits_done_made(struct edits *e, uint64_t id)
+{
+        sqlite3_stmt *s = edits_use(e, EDITS_DONE_OF);
+        bool row = false;
+
+        if (!s)
+                return true;
+        bind(s, 1, (int64_t)id);
+        if (step_done(e, s, &row) < 0)
+                return true;
+        sqlite3_reset(s);
+        return row;
+}
+
 int edits_done_put(struct edits *e, uint32_t cell, const struct edit_done *d)
 {
         sqlite3_stmt *s = edits_use(e, EDITS_DONE_PUT);

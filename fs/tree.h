@@ -161,7 +161,7 @@ void tree_told(struct tree *t);
  * (`moved`). */
 int tree_untold(struct tree *t, struct tree_changes *ret);
 /* In a process that takes over, instead of tree_sweep: the kernel may hold removed nodes.  They are removed still, and
- * *RET (on the heap) lists them, to be asked about. */
+ * *RET (on the heap) lists them, to be asked about; not those whose making may not have been answered yet. */
 int tree_take_over(struct tree *t, uint64_t **ret, size_t *ret_n);
 
 /* Everything about the rows that must hold: see README.md; calls FN with a sentence for each thing that does not. */

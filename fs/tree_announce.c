@@ -75,12 +75,13 @@ int tree_untold(struct tree *t, struct tree_changes *ret)
         return r;
 }
 
+/* Of a file without a name that was just made the kernel may not have heard yet: it would say that it has none. */
 static int add_removed(const struct edit_node *n, void *user)
 {
         struct ids *ids = user;
         int r = n->links == 0 ? id_set_add(&ids->tree->removed, n->id) : 0;
 
-        return r == 0 && n->links == 0 ? add_id(ids, n->id) : r;
+        return r == 0 && n->links == 0 && !edits_done_made(ids->tree->edits, n->id) ? add_id(ids, n->id) : r;
 }
 
 int tree_take_over(struct tree *t, uint64_t **ret, size_t *ret_n)
