@@ -24,7 +24,7 @@
 enum {
         FUSE_MAGIC = 0x65735546,
         ASIDE = 32, /* descriptors from here on are on their way to the numbers of handover.h */
-        FILES_MIN = 64, /* open files that a mount needs */
+        FILES_MIN = EDIT_DATA_OPEN + POOL_FDS + 4 * SERVER_THREADS + 32, /* open files that a mount may have */
 };
 
 struct arguments {

@@ -202,6 +202,17 @@ def test_too_few_open_files_are_named(account, venv):
     quiet(venv.run_python("import demo"))
 
 
+@pytest.mark.parametrize("limit", [64, 100, 200, 320])
+def test_a_mount_that_comes_up_has_files_enough(account, venv, limit):
+    """As few as they are, it writes and reads more than it can have open."""
+    mounted = account.with_prefix("prlimit", f"--nofile={limit}").fusepkg("mount", "--venv", venv, status=None)
+    assert (mounted.status == 0) == venv.is_mounted
+    if mounted.status:
+        assert f"only {limit} files may be open" in mounted.err
+        return
+    account.run(["sh", "-c", f'cd "{venv.site}" && for i in $(seq 400); do echo $i > own$i || exit; done && cat own* > /dev/null'])
+
+
 def test_whatever_the_umask(account, new_venv, make_wheel):
     for mask in ("777", "000"):
         venv = new_venv(account)
