@@ -7,7 +7,8 @@
  *
  * It allocates nothing once it runs, uses no library but libc, and touches neither the mount nor, itself, any disk:
  * what writes (the lock's lines, the log) or looks paths up (unmounting) are children of a moment, so that a disk that
- * stalls stops them and not it.
+ * stalls stops them and not it.  (Two things it does itself: to write what the starter waits for, and to open the
+ * program that it is told to go over to.)
  *
  * When it dies the worker starts the next one, which finds everything in the memory and under the same descriptors. */
 #ifndef FUSEPKG_KEEPER_H

@@ -42,16 +42,3 @@ int kept_list(const struct target *t, int (*fn)(const char *path, void *user), v
 
         return fd < 0 ? 0 : walk(fd, &path, 0, fn, user);
 }
-
-static int count(const char *path, void *user)
-{
-        (void)path;
-        ++*(size_t *)user;
-        return 0;
-}
-
-int kept_list_count(const struct target *t, size_t *ret)
-{
-        *ret = 0;
-        return kept_list(t, count, ret);
-}

@@ -7,6 +7,5 @@
 /* Calls FN with each path below .fusepkg/kept ("7/pkg/a.py"), in no order, until it returns non-zero, which is
  * returned. */
 int kept_list(const struct target *t, int (*fn)(const char *path, void *user), void *user);
-int kept_list_count(const struct target *t, size_t *ret);
 
 #endif

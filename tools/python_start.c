@@ -185,9 +185,3 @@ int python_start_write(const struct target *t, struct errtext *err)
                                    t->site, errno_name(r, (char[128]){ 0 })) :
                        0;
 }
-
-int python_start_remove(int site_fd)
-{
-        (void)unlinkat(site_fd, BASE_START_FILE_NEW, 0);
-        return unlinkat(site_fd, BASE_START_FILE, 0) < 0 && errno != ENOENT ? -errno : 0;
-}

@@ -15,8 +15,6 @@
 /* Writes the file, unless it is there as it should be, and forgets an eject that was not finished (eject.h): the
  * environment is used again. Only while the bare folder can be seen. */
 int python_start_write(const struct target *t, struct errtext *err);
-/* Removes it from the folder SITE_FD, a bare one. */
-int python_start_remove(int site_fd);
 
 /* The text for a fusepkg at PROGRAM and a SITE relative to its venv, appended; for tests. */
 int python_start_text(const char *program, const char *site, struct buf *ret);
