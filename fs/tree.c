@@ -4,8 +4,6 @@
 
 #include <time.h>
 
-enum { DEPTH_MAX = 4096 }; /* of directories: a circle is damage */
-
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret)
 {
         struct tree *t = calloc(1, sizeof(*t));
@@ -152,10 +150,11 @@ static bool has_no_path(struct tree *t, uint64_t id)
 
         if (!t->edits || edits_is_empty(t->edits))
                 return view_is_retired(tree_current(t), id);
-        for (unsigned depth = 0; r == 0 && depth < DEPTH_MAX && id != NODE_ROOT && id != NODE_MARKER && id != NODE_DATA;
-             depth++) {
+        for (unsigned depth = 0; r == 0 && depth < TREE_DEPTH_MAX; depth++) {
                 cleanup_buf struct buf name = { 0 };
 
+                if (id == NODE_ROOT || id == NODE_MARKER || id == NODE_DATA)
+                        break;
                 r = tree_place(t, id, &id, &name);
         }
         return r == -ENOENT;
@@ -419,7 +418,7 @@ int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret)
         for (unsigned depth = 0; r == 0 && id != NODE_ROOT; depth++) {
                 cleanup_buf struct buf name = { 0 };
 
-                if (depth == DEPTH_MAX)
+                if (depth == TREE_DEPTH_MAX)
                         return -ELOOP;
                 if (id == NODE_DATA) {
                         r = buf_add(&name, DATA_DIR, strlen(DATA_DIR));

@@ -64,7 +64,7 @@ int tree_readdir(struct tree *t, uint64_t dir, uint64_t after, bool plus,
 int tree_find(struct tree *t, const char *path, struct node *ret);
 int tree_path(struct tree *t, uint64_t id, struct buf *ret);
 
-/* Changes.  The kernel has checked rights and, for directories' moves, loops.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from
+/* Changes.  The kernel has checked rights.  -EROFS, -ENOSPC, -EDQUOT, -EIO … from
  * below. */
 struct tree_new_node {
         mode_t mode;         /* with the type; of a symlink S_IFLNK */

@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+enum { TREE_DEPTH_MAX = 4096 }; /* of directories: a circle is damage */
+
 /* Ids of removed nodes (links 0): open addressing, 0 is empty. */
 struct id_set {
         uint64_t *ids;

@@ -55,6 +55,22 @@ static int arrive(struct tree *t, const struct end *e, uint64_t dir, int64_t now
         return edits_node_put(t->edits, &n);
 }
 
+/* Is the directory DIR within what moves there?  The kernel has looked, but it goes by what it knows: who stands in a
+ * directory that a revert or a switch has put elsewhere stands, for it, where that was before. */
+static int check_not_within(struct tree *t, uint64_t dir, const struct end *moved)
+{
+        int r = 0;
+
+        for (unsigned depth = 0; r == 0 && S_ISDIR(moved->type) && dir != NODE_ROOT; depth++) {
+                cleanup_buf struct buf name = { 0 };
+
+                if (dir == moved->id)
+                        return -EINVAL;
+                r = depth == TREE_DEPTH_MAX ? -ELOOP : tree_place(t, dir, &dir, &name);
+        }
+        return r;
+}
+
 static int move(struct tree *t, const struct end *from, const struct end *to)
 {
         bool directory = S_ISDIR(from->type);
@@ -120,6 +136,12 @@ static int rename_ends(struct tree *t, struct end *from, struct end *to, unsigne
         /* Two names of one file: nothing to do, says POSIX. */
         if (from->id == to->id)
                 return 0;
+        if (from->dir != to->dir)
+                r = check_not_within(t, to->dir, from);
+        if (r == 0 && (flags & RENAME_EXCHANGE))
+                r = check_not_within(t, from->dir, to);
+        if (r < 0)
+                return r;
         if (flags & RENAME_EXCHANGE)
                 return exchange(t, from, to);
         r = S_ISDIR(from->type) ? tree_linked_name(t, from->id, ret_link) : 0;

@@ -1,4 +1,9 @@
 """revert: what was installed comes back, and what the user made of it is kept."""
+import errno
+import os
+
+import pytest
+
 from support.seen import files, shell, stat
 FILES = {"demo/__init__.py": "one = 1\n", "demo/a.py": "a = 1\n", "demo/sub/b.py": "b = 1\n"}
 
@@ -74,6 +79,21 @@ with open("new.txt") as new, open("demo/a.py") as changed:
     said = account.run(["sh", "-c", 'cd "$0"; exec "$@"', venv.site, "/usr/bin/python3", "-c", code, *command]).out
     assert said.splitlines()[-1] == repr("new\na = 1\n")
     assert "new.txt" not in shell(venv, "ls")
+
+
+def test_no_folder_moves_into_itself(root, new_venv, make_wheel):
+    """Who stands in a folder that a revert has put back stands, for the kernel, still where that was."""
+    venv = installed(root, new_venv, make_wheel)
+    (venv.site / "demo/sub").rename(venv.site / "moved")
+    fd = os.open(venv.site / "moved", os.O_RDONLY)
+    try:
+        venv.fusepkg("revert", "-q", "--all")
+        with pytest.raises(OSError) as said:
+            os.rename(venv.site / "demo", "demo", dst_dir_fd=fd)
+        assert said.value.errno == errno.EINVAL
+    finally:
+        os.close(fd)
+    assert venv.fusepkg("diff").out == "" and (venv.site / "demo/sub").is_dir()
 
 
 def test_bytecode_of_the_edited_source_is_not_run(account, new_venv, make_wheel):
