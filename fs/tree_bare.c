@@ -102,7 +102,7 @@ static int drop_names_of(struct tree *t, uint64_t id)
 }
 
 /* The node and, of a directory, all that rows name in it. */
-static int lose(struct tree *t, uint64_t id, const char *path, size_t *kept)
+static int lose(struct tree *t, uint64_t id, const char *path, unsigned depth, size_t *kept)
 {
         struct names names = { 0 };
         struct edit_node n;
@@ -110,6 +110,8 @@ static int lose(struct tree *t, uint64_t id, const char *path, size_t *kept)
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
+        if (depth == TREE_DEPTH_MAX) /* damaged rows: it is within itself */
+                return -ELOOP;
         if (S_ISDIR(n.mode))
                 r = edits_entries(t->edits, id, 0, 0, take_name, &names);
         else
@@ -119,7 +121,7 @@ static int lose(struct tree *t, uint64_t id, const char *path, size_t *kept)
 
                 r = buf_printf(&sub, "%s/%s", path, names.list[i].name);
                 if (r == 0 && names.list[i].id)
-                        r = lose(t, names.list[i].id, sub.data, kept);
+                        r = lose(t, names.list[i].id, sub.data, depth + 1, kept);
         }
         names_release(&names);
         if (r == 0)
@@ -330,7 +332,7 @@ static int settle_node(struct tree *t, uint64_t id, size_t *kept)
         } else {
                 r = -EEXIST;
         }
-        return r == -EEXIST ? lose(t, id, path, kept) : r;
+        return r == -EEXIST ? lose(t, id, path, 0, kept) : r;
 }
 
 /* Counting ----------------------------------------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ struct walk {
         struct carry *c;
         struct buf path;
         enum carry_lost which;
+        unsigned depth;
 };
 
 static int lose_dir(struct walk *w, uint64_t dir);
@@ -70,9 +71,17 @@ static int lose_name(const struct tree_dirent *d, void *user)
         return r;
 }
 
+/* The rows may be damaged: a directory that is within itself would have no end. */
 static int lose_dir(struct walk *w, uint64_t dir)
 {
-        return tree_list(w->c->t, dir, 0, false, lose_name, w);
+        int r;
+
+        if (w->depth == TREE_DEPTH_MAX)
+                return -ELOOP;
+        w->depth++;
+        r = tree_list(w->c->t, dir, 0, false, lose_name, w);
+        w->depth--;
+        return r;
 }
 
 int carry_lose_tree(struct carry *c, const char *path, uint64_t dir, enum carry_lost which)

@@ -112,6 +112,26 @@ static void a_moved_directory_takes_along_what_packages_put_into_it(void **state
         assert_false(tree_has(t, "moved/sub"));
 }
 
+static void rows_with_a_directory_within_itself_have_an_end(void **state)
+{
+        struct edited *t = *state;
+        struct errtext err = { "" };
+        struct view_ref *old = NULL;
+        struct edit_entry row;
+        uint64_t in;
+
+        start(t, with(t->p, "pkg", "1", pkg1));
+        rename_to(t, "pkg", "moved");
+        in = make_at(t, "moved/in", S_IFDIR | 0755);
+        row = (struct edit_entry){ in, 0, { "again", 5 }, tree_id(t, "moved"), S_IFDIR, 100 };
+        assert_int_equal(edits_entry_put(t->edits, &row), 0);
+        commit_environment(t->p, without(t->p, "pkg"));
+        assert_int_equal(tree_advance(t->tree, t->p->environment, t->p->pool, t->p->base, tree_current(t->tree),
+                                      &t->changes, &old, &err),
+                         -ELOOP);
+        assert_true(tree_has(t, "moved/in/again/in"));
+}
+
 /* Somebody may stand in it. */
 static void the_directory_beside_a_moved_one_keeps_its_id(void **state)
 {
@@ -228,6 +248,7 @@ int main(void)
                 TEST(a_removed_directory_comes_back_with_a_later_package),
                 TEST(of_a_moved_directory_that_is_hidden_only_the_users_bytes_are_kept),
                 TEST(a_moved_directory_takes_along_what_packages_put_into_it),
+                TEST(rows_with_a_directory_within_itself_have_an_end),
                 TEST(the_directory_beside_a_moved_one_keeps_its_id),
                 TEST(a_directory_that_a_file_had_hidden_has_one_name),
                 TEST(a_moved_directory_stays_for_what_the_user_has_put_there),
