@@ -10,6 +10,7 @@
 enum {
         PIECE = 128 << 10,
         NUMBERS_MAX = 1000, /* of files of one name that were kept in one generation */
+        NAME_SIZE = 300,
 };
 
 #define TEMPORARY ".kept.tmp"
@@ -36,12 +37,40 @@ static int make_folder(int state_fd, int dirfd, const char *name)
         return fd;
 }
 
-/* The folder that PATH is in; *RET_NAME is its last part. */
-static int open_parent(int state_fd, uint64_t generation, const char *path, const char **ret_name)
+/* NAME, or numbered.  The temporary file's is never given: it is not there for long. */
+static int first_number(const char *name)
+{
+        return strcmp(name, TEMPORARY) == 0;
+}
+
+static void number_name(const char *name, int number, char ret[NAME_SIZE])
+{
+        if (number == 0)
+                snprintf(ret, NAME_SIZE, "%.255s", name);
+        else
+                snprintf(ret, NAME_SIZE, "%.240s.%d", name, number);
+}
+
+/* What was kept before may stand where a folder is needed. */
+static int make_free_folder(int state_fd, int dirfd, const char *name, char ret_name[NAME_SIZE])
+{
+        int fd = -ENOTDIR;
+
+        for (int i = first_number(name); (fd == -ENOTDIR || fd == -ELOOP) && i < NUMBERS_MAX; i++) {
+                number_name(name, i, ret_name);
+                fd = make_folder(state_fd, dirfd, ret_name);
+        }
+        return fd;
+}
+
+/* The folder that PATH is in; its own path, with a slash at its end, is added to RET_FOLDER; *RET_NAME is the last
+ * part of PATH. */
+static int open_parent(int state_fd, uint64_t generation, const char *path, struct buf *ret_folder,
+                       const char **ret_name)
 {
         char number[32];
         cleanup_close int fd = make_folder(state_fd, state_fd, KEPT_DIR);
-        int next;
+        int next, r;
 
         snprintf(number, sizeof(number), "%llu", (unsigned long long)generation);
         if (fd < 0)
@@ -49,7 +78,7 @@ static int open_parent(int state_fd, uint64_t generation, const char *path, cons
         next = make_folder(state_fd, fd, number);
         for (;;) {
                 const char *slash = strchr(path, '/');
-                char name[256];
+                char name[256], got[NAME_SIZE];
 
                 if (next < 0)
                         return next;
@@ -62,7 +91,12 @@ static int open_parent(int state_fd, uint64_t generation, const char *path, cons
                 memcpy(name, path, (size_t)(slash - path));
                 name[slash - path] = '\0';
                 path = slash + 1;
-                next = make_folder(state_fd, fd, name);
+                next = make_free_folder(state_fd, fd, name, got);
+                r = next < 0 ? 0 : buf_printf(ret_folder, "%s/", got);
+                if (r < 0) {
+                        close(next);
+                        return r;
+                }
         }
         *ret_name = path;
         return steal_fd(&fd);
@@ -96,13 +130,10 @@ static bool same_link(const char *target, int dirfd, const char *name)
 
 /* Gives the temporary file its name: NAME, or the first numbered one that is free or has the same bytes.  FD: a file,
  * else TARGET. */
-static int settle(int dirfd, int fd, const char *target, const char *name, char ret_name[300])
+static int settle(int dirfd, int fd, const char *target, const char *name, char ret_name[NAME_SIZE])
 {
-        for (int i = 0; i < NUMBERS_MAX; i++) {
-                if (i == 0)
-                        snprintf(ret_name, 300, "%.255s", name);
-                else
-                        snprintf(ret_name, 300, "%.240s.%d", name, i);
+        for (int i = first_number(name); i < NUMBERS_MAX; i++) {
+                number_name(name, i, ret_name);
                 if (renameat2(dirfd, TEMPORARY, dirfd, ret_name, RENAME_NOREPLACE) == 0)
                         return 0;
                 if (errno == EINVAL && faccessat(dirfd, ret_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
@@ -115,12 +146,10 @@ static int settle(int dirfd, int fd, const char *target, const char *name, char 
         return -EEXIST;
 }
 
-/* A folder in the way of a file, or a file in that of a folder, is a name that is taken as well: ENOTDIR is the
- * caller's. */
-static int finish(int r, int state_fd, int dirfd, int fd, const char *target, const char *path, const char *name,
-                  struct buf *ret_path)
+static int finish(int r, int state_fd, int dirfd, int fd, const char *target, const struct buf *folder,
+                  const char *name, struct buf *ret_path)
 {
-        char got[300];
+        char got[NAME_SIZE];
 
         if (r == 0)
                 r = settle(dirfd, fd, target, name, got);
@@ -131,7 +160,7 @@ static int finish(int r, int state_fd, int dirfd, int fd, const char *target, co
         give(state_fd, dirfd, got);
         if (!ret_path)
                 return 0;
-        r = buf_add(ret_path, path, (size_t)(name - path));
+        r = folder->len ? buf_add(ret_path, folder->data, folder->len) : 0;
         return r < 0 ? r : buf_add_str(ret_path, got);
 }
 
@@ -139,7 +168,8 @@ int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(in
              mode_t mode, const struct timespec times[2], struct buf *ret_path)
 {
         const char *name;
-        cleanup_close int dir = open_parent(state_fd, generation, path, &name);
+        cleanup_buf struct buf folder = { 0 };
+        cleanup_close int dir = open_parent(state_fd, generation, path, &folder, &name);
         cleanup_close int fd = -1;
         int r;
 
@@ -152,7 +182,7 @@ int kept_put(int state_fd, uint64_t generation, const char *path, int (*fill)(in
         r = fill(fd, user);
         if (r == 0 && (fchmod(fd, mode & 0777) < 0 || futimens(fd, times) < 0))
                 r = -errno;
-        return finish(r, state_fd, dir, fd, NULL, path, name, ret_path);
+        return finish(r, state_fd, dir, fd, NULL, &folder, name, ret_path);
 }
 
 static int copy_file(int to, void *user)
@@ -197,12 +227,13 @@ int kept_put_file(int state_fd, uint64_t generation, const char *path, int from,
 int kept_put_link(int state_fd, uint64_t generation, const char *path, const char *target, struct buf *ret_path)
 {
         const char *name;
-        cleanup_close int dir = open_parent(state_fd, generation, path, &name);
+        cleanup_buf struct buf folder = { 0 };
+        cleanup_close int dir = open_parent(state_fd, generation, path, &folder, &name);
         int r;
 
         if (dir < 0)
                 return dir;
         (void)unlinkat(dir, TEMPORARY, 0);
         r = symlinkat(target, dir, TEMPORARY) < 0 ? -errno : 0;
-        return finish(r, state_fd, dir, -1, target, path, name, ret_path);
+        return finish(r, state_fd, dir, -1, target, &folder, name, ret_path);
 }

@@ -1,7 +1,8 @@
 /* kept.h: what fusepkg's own commands take away from the user is put to `.fusepkg/kept/<generation>/<path>` first.
  *
- * A path that is taken already gets ".1", ".2", … at its end: nothing that was kept is ever overwritten but by the
- * same bytes, so that who is killed in between and begins again leaves no second copy.  Folders are made as needed;
+ * A name that is taken already gets ".1", ".2", … at its end, that of a folder as well where a file has it: nothing
+ * that was kept is ever overwritten but by the same bytes, so that who is killed in between and begins again leaves no
+ * second copy.  Folders are made as needed;
  * all belongs to the owner of the state folder. Threads: none shared; the caller sees to it that two do not keep the
  * same path. */
 #ifndef FUSEPKG_KEPT_H

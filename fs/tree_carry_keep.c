@@ -4,8 +4,6 @@
 
 #include "store/files.h"
 
-#include <stdio.h>
-
 enum { PIECE = 128 << 10 };
 
 int carry_add_loss(struct carry_losses *l, const char *path, uint64_t id)
@@ -205,15 +203,6 @@ int carry_keep(struct carry *c)
                 if (i && compare_losses(&l->list[i], &l->list[i - 1]) == 0)
                         continue;
                 r = keep_one(c, l->list[i].path, l->list[i].id);
-                if (r == -ENOTDIR) { /* a file that was kept before stands where a folder is needed */
-                        cleanup_buf struct buf other = { 0 };
-                        const char *slash = strrchr(l->list[i].path, '/');
-
-                        r = buf_printf(&other, "unknown/%llx/%s", (unsigned long long)l->list[i].id,
-                                       slash ? slash + 1 : l->list[i].path);
-                        if (r == 0)
-                                r = keep_one(c, other.data, l->list[i].id);
-                }
                 c->changes->kept += r == 0;
         }
         return r < 0 ? r : 0;

@@ -81,6 +81,25 @@ with open("new.txt") as new, open("demo/a.py") as changed:
     assert "new.txt" not in shell(venv, "ls")
 
 
+def test_names_that_kept_has_already(root, new_venv, make_wheel):
+    """A file where a folder is needed, the other way round, and the name that kept itself writes to."""
+    venv = installed(root, new_venv, make_wheel)
+    (venv.site / "one").write_text("file")
+    (venv.site / "two").mkdir()
+    (venv.site / "two/in").write_text("in")
+    (venv.site / ".kept.tmp").write_text("temporary")
+    venv.fusepkg("revert", "-q", "--all")
+    (venv.site / "one").mkdir()
+    (venv.site / "one/in").write_text("in one")
+    (venv.site / "two").write_text("file too")
+    (venv.site / ".kept.tmp").mkdir()
+    (venv.site / ".kept.tmp/in").write_text("in temporary")
+    said = venv.fusepkg("revert", "--all").err
+    assert ".fusepkg/kept/1/one.1/in" in said and ".fusepkg/kept/1/two.1" in said
+    assert kept(venv) == {"one": "file", "one.1/in": "in one", "two/in": "in", "two.1": "file too",
+                          ".kept.tmp.1": "temporary", ".kept.tmp.2/in": "in temporary"}
+
+
 def test_no_folder_moves_into_itself(root, new_venv, make_wheel):
     """Who stands in a folder that a revert has put back stands, for the kernel, still where that was."""
     venv = installed(root, new_venv, make_wheel)
