@@ -113,6 +113,12 @@ sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which)
 {
         sqlite3_stmt **s = &e->statements[which];
 
+        /* After an error of some kinds, in reading as well, SQLite has rolled back by itself: what followed would be
+         * committed statement by statement. */
+        if (e->in_transaction && which != EDITS_ROLLBACK && sqlite3_get_autocommit(e->db)) {
+                e->unusable = -EIO;
+                return NULL;
+        }
         if (!*s) {
                 int code = sqlite3_prepare_v3(e->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
 
@@ -216,6 +222,24 @@ static int make_schema(struct edits *e, const char *environment)
                 return r;
         }
         return edits_commit(e);
+}
+
+/* Tables and indices are all that was ever made; what else SQLite knows could keep it busy for ever. */
+static int check_schema(struct edits *e, struct errtext *err)
+{
+        sqlite3_stmt *s = NULL;
+        int code = sqlite3_prepare_v2(e->db,
+                                      "SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+                                      " OR sql LIKE 'CREATE VIRTUAL %'",
+                                      -1, &s, NULL);
+
+        if (code == SQLITE_OK)
+                code = sqlite3_step(s);
+        sqlite3_finalize(s);
+        if (code == SQLITE_DONE)
+                return 0;
+        return errtext_set(err, code == SQLITE_ROW ? -EUCLEAN : edits_errno(e, code),
+                           "'.fusepkg/" EDITS_FILE "' is damaged: it is no database of edits");
 }
 
 static int check_meta(struct edits *e, const char *environment, struct errtext *err)
@@ -324,7 +348,9 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 edits_close(e);
                 return r;
         }
-        r = check_meta(e, environment, err);
+        r = check_schema(e, err);
+        if (r == 0)
+                r = check_meta(e, environment, err);
         if (r == 0 && made && fsync(dirfd) < 0)
                 r = errtext_set(err, -errno, "cannot sync '.fusepkg': %s", errno_name(-errno, why));
         if (r < 0) {
@@ -383,6 +409,8 @@ int edits_new_id(struct edits *e, uint64_t *ret)
                         next = (int64_t)EDIT_ID_FIRST + 1;
                 else if (r < 0)
                         return r;
+                if (next <= (int64_t)EDIT_ID_FIRST || next > INT64_MAX - EDITS_ID_BLOCK)
+                        return -EUCLEAN;
                 r = edits_meta_put(e, "next", next + EDITS_ID_BLOCK);
                 if (r < 0)
                         return r;
