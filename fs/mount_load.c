@@ -44,7 +44,7 @@ static int view_above_cuts(struct server *s, const struct environment *e, const 
         int r = tree_cuts(s->edits, &cuts, &n);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read the edits");
+                return errtext_set(err, r, "cannot read the edits: %s", errno_name(r, (char[128]){ 0 }));
         r = view_new_cut(e, s->pool, s->base, s->state_fd, previous, cuts, n, ret, err);
         tree_cuts_free(cuts, n);
         return r;
@@ -267,7 +267,7 @@ static int load_served(struct server *s, struct environment *now, struct environ
         int r = s->edits ? edits_generation_get(s->edits, &generation) : 0;
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read the edits");
+                return errtext_set(err, r, "cannot read the edits: %s", errno_name(r, (char[128]){ 0 }));
         return generation == now->generation ? environment_copy(now, ret) :
                                                environment_load_generation(s->state_fd, generation, ret, err);
 }

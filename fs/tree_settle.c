@@ -13,6 +13,7 @@ enum { TRIES = 100 };
 int tree_advance(struct tree *t, const struct environment *e, struct image_pool *pool, struct base *base,
                  const struct view *previous, struct tree_changes *ret, struct view_ref **ret_old, struct errtext *err)
 {
+        char why[128];
         int r, state_fd;
 
         pthread_mutex_lock(&t->lock);
@@ -20,7 +21,7 @@ int tree_advance(struct tree *t, const struct environment *e, struct image_pool 
         r = tree_cuts(t->edits, &ret->cuts, &ret->cut_count);
         pthread_mutex_unlock(&t->lock);
         if (r < 0)
-                return errtext_set(err, r, "cannot read the edits: out of memory");
+                return errtext_set(err, r, "cannot read the edits: %s", errno_name(r, why));
         r = -EAGAIN;
         for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
                 struct view *next = NULL;
@@ -53,11 +54,12 @@ static int old_view(struct tree *t, uint64_t generation, struct image_pool *pool
         const struct view *current = tree_current(t);
         struct environment *e = NULL;
         struct view_cut *cuts = NULL;
+        char why[128];
         size_t n = 0;
         int state_fd = view_state_fd(current), r = tree_cuts(t->edits, &cuts, &n);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read the edits: out of memory");
+                return errtext_set(err, r, "cannot read the edits: %s", errno_name(r, why));
         r = load_history(state_fd, generation, &e, note);
         if (r == 0)
                 r = view_new_cut(e, pool, base, state_fd, NULL, cuts, n, ret, note);
