@@ -6,6 +6,7 @@
 #include "tools/program.h"
 
 #include <fcntl.h>
+#include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -133,6 +134,34 @@ static bool is_gone(const char *site)
         struct mount_info info;
 
         return mount_examine(site, -1, &info) == 0 && info.state == MOUNT_NONE;
+}
+
+/* A mount point is <venv>/lib/pythonX.Y/site-packages. */
+static bool cut_to_venv(char *site)
+{
+        for (int i = 0; i < 3; i++) {
+                char *slash = strrchr(site, '/');
+
+                if (!slash || slash == site)
+                        return false;
+                *slash = '\0';
+        }
+        return true;
+}
+
+int mounts_each(int (*fn)(const char *venv, void *user), void *user)
+{
+        FILE *list = setmntent("/proc/self/mounts", "re");
+        const struct mntent *m;
+        int r = 0;
+
+        if (!list)
+                return -errno;
+        while (r == 0 && (m = getmntent(list)))
+                if (strcmp(m->mnt_type, MOUNTINFO_TYPE) == 0 && cut_to_venv(m->mnt_dir))
+                        r = fn(m->mnt_dir, user);
+        endmntent(list);
+        return r;
 }
 
 int mount_unmount(const char *site, bool lazy, struct errtext *err)

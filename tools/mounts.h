@@ -76,6 +76,10 @@ int mount_process(const struct target *t, int pid);
 /* Sends it a signal; errors as mount_process, and those of kill(2). */
 int mount_signal(const struct target *t, int pid, int number);
 
+/* Calls FN with the venv of each of our mounts that can be seen from here, live or not; touches none of them.  Ends with
+ * what FN returns if that is not 0. */
+int mounts_each(int (*fn)(const char *venv, void *user), void *user);
+
 /* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device
  * at SITE. */
 int mount_users(dev_t device, const char *site, struct buf *ret);

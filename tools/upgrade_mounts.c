@@ -1,11 +1,9 @@
 #include "tools/command.h"
 
-#include "fs/mountinfo.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 #include "tools/ui.h"
 
-#include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -54,6 +52,17 @@ static void repair(const struct target *t, struct work *w)
         ui_error("%s", err.text);
 }
 
+static int is_of(const char *venv, void *user)
+{
+        return strcmp(venv, user) == 0;
+}
+
+/* It was unmounted since the list was read, with or without its venv. */
+static bool has_gone(const char *venv)
+{
+        return mounts_each(is_of, (void *)venv) == 0;
+}
+
 /* Only whom the kernel lets send it a signal may have the mount go over to another program; and which one that is its
  * keeper knows. */
 static void upgrade(const struct target *t, struct work *w)
@@ -77,6 +86,8 @@ static void upgrade(const struct target *t, struct work *w)
                 r = mount_signal(t, info.pid, SIGUSR1);
         if (r == 0)
                 r = wait_for_end(t, before, &info);
+        if ((r == -ENOTCONN || r == -ESRCH) && has_gone(t->venv))
+                return;
         if (r == -EPERM)
                 fail(w, t->venv, "it belongs to another user");
         else if (r == -ESRCH)
@@ -89,40 +100,20 @@ static void upgrade(const struct target *t, struct work *w)
                 w->done++;
 }
 
-/* SITE is <venv>/lib/pythonX.Y/site-packages. */
-static void upgrade_at(char *site, struct work *w)
+static int upgrade_at(const char *venv, void *user)
 {
         cleanup_target struct target t = TARGET_INIT;
         struct errtext err = { "" };
+        struct work *w = user;
         struct stat st;
 
-        for (int i = 0; i < 3; i++) {
-                char *slash = strrchr(site, '/');
-
-                if (!slash || slash == site)
-                        return;
-                *slash = '\0';
-        }
         /* Whoever is not root has "all" of their own. */
-        if (geteuid() != 0 && (stat(site, &st) < 0 || st.st_uid != geteuid()))
-                return;
-        if (target_open_path(site, &t, &err) < 0)
-                fail(w, site, err.text);
-        else
+        if (geteuid() != 0 && (stat(venv, &st) < 0 || st.st_uid != geteuid()))
+                return 0;
+        if (target_open_path(venv, &t, &err) == 0)
                 upgrade(&t, w);
-}
-
-static int upgrade_all(struct work *w)
-{
-        FILE *list = setmntent("/proc/self/mounts", "re");
-        const struct mntent *m;
-
-        if (!list)
-                return -errno;
-        while ((m = getmntent(list)))
-                if (strcmp(m->mnt_type, MOUNTINFO_TYPE) == 0)
-                        upgrade_at(m->mnt_dir, w);
-        endmntent(list);
+        else if (!has_gone(venv))
+                fail(w, venv, err.text);
         return 0;
 }
 
@@ -138,7 +129,7 @@ static int run(const struct options *o)
                 if (r == 0)
                         upgrade(&t, &w);
         } else {
-                r = upgrade_all(&w);
+                r = mounts_each(upgrade_at, &w);
                 if (r < 0)
                         errtext_set(&err, r, "cannot read the list of mounts: %s", errno_name(r, (char[128]){ 0 }));
         }

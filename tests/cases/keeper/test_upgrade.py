@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -58,6 +59,18 @@ def replace(program, content):
     new.write_bytes(content)
     new.chmod(0o755)
     new.rename(program)
+
+
+def test_a_mount_that_goes_meanwhile_is_no_failure(root, venv, folder):
+    """It is unmounted after it was found to live, and before it gets the signal."""
+    log = folder / "log"
+    upgrade = root.start(["strace", "-o", log, "-e", "inject=kill:delay_enter=3000000", root.installed / "bin/fusepkg",
+                          "upgrade-mounts", "--venv", venv.path], stderr=subprocess.PIPE, text=True)
+    while not log.exists() or "mountinfo" not in log.read_text():
+        time.sleep(0.01)
+    venv.fusepkg("umount")
+    error = upgrade.communicate()[1]
+    assert upgrade.returncode == 0 and "error" not in error
 
 
 def test_goes_over_with_everything_in_use(root, venv, own, folder):
