@@ -284,29 +284,75 @@ static int look_for(struct finding *f)
         return r < 0 ? r : set_place_state(f, place, &where);
 }
 
-/* An environment that was found at another path has been moved there; its lease there holds what it needs. */
-static int drop_moved(struct gc_roots *roots)
+static const struct gc_user *find_at_another_path(const struct gc_roots *roots, const struct gc_user *u)
 {
         for (size_t i = 0; i < roots->count; i++) {
-                struct gc_user *u = &roots->list[i];
+                const struct gc_user *other = &roots->list[i];
 
-                if (u->state != GC_USER_MISSING && u->state != GC_USER_MOVED)
+                if ((other->state == GC_USER_MOUNTED || other->state == GC_USER_UNMOUNTED) &&
+                    strcmp(u->environment, other->environment) == 0)
+                        return other;
+        }
+        return NULL;
+}
+
+static int ignore_naming(const uint8_t image[SHA256_SIZE], uint64_t generation, bool current, void *user)
+{
+        (void)image;
+        (void)generation;
+        (void)current;
+        (void)user;
+        return 0;
+}
+
+/* 1: the environment that is looked for is mounted in VENV. */
+static int look_in_mount(const char *venv, void *user)
+{
+        struct finding *f = user;
+        cleanup_close int fd = open(venv, O_RDONLY | O_DIRECTORY | O_CLOEXEC), state_fd = -1;
+        cleanup_buf struct buf text = { 0 };
+        struct gc_environment e;
+        bool whole;
+        int r;
+
+        state_fd = fd < 0 ? -1 : file_open_beneath(fd, ENVIRONMENT_DIR, O_RDONLY | O_DIRECTORY, 0);
+        if (state_fd < 0 || gc_environment_read(state_fd, ignore_naming, NULL, &e, &whole) < 0 ||
+            strcmp(e.id, f->user->environment) != 0)
+                return 0;
+        buf_clear(&f->named);
+        r = see_environment(f, fd);
+        if (r == -ENOENT || (r == 0 && f->user->state != GC_USER_MOUNTED))
+                return 0;
+        if (r == 0)
+                r = see_uses(f);
+        if (r == 0)
+                r = buf_printf(&text, "it is mounted at '%s' now; any change there makes it known", venv);
+        if (r == 0)
+                r = set_state(f->user, GC_USER_MOUNTED, text.data);
+        return r < 0 ? r : 1;
+}
+
+/* An environment that was found at another path has been moved there; its lease there holds what it needs.  One that
+ * was moved while it was mounted, and not changed since, is where its mount is. */
+static int settle_moved(struct finding *f)
+{
+        for (size_t i = 0; i < f->roots.count; i++) {
+                struct gc_user *u = &f->roots.list[i];
+                const struct gc_user *other = find_at_another_path(&f->roots, u);
+                cleanup_buf struct buf text = { 0 };
+                int r = 0;
+
+                if (u->state != GC_USER_MISSING && u->state != GC_USER_MOVED && u->state != GC_USER_DELETED)
                         continue;
-                for (size_t k = 0; k < roots->count; k++) {
-                        const struct gc_user *other = &roots->list[k];
-                        cleanup_buf struct buf text = { 0 };
-                        int r;
-
-                        if ((other->state != GC_USER_MOUNTED && other->state != GC_USER_UNMOUNTED) ||
-                            strcmp(u->environment, other->environment) != 0)
-                                continue;
+                f->user = u;
+                if (!other)
+                        r = mounts_each(look_in_mount, f);
+                else if (u->state != GC_USER_DELETED)
                         r = buf_printf(&text, "it is at '%s' now", other->venv);
-                        if (r == 0)
-                                r = set_state(u, GC_USER_DELETED, text.data);
-                        if (r < 0)
-                                return r;
-                        break;
-                }
+                if (r == 0 && text.len)
+                        r = set_state(u, GC_USER_DELETED, text.data);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -343,7 +389,7 @@ static int find(struct finding *f, struct errtext *err)
                         r = see_uses(f);
         }
         if (r == 0)
-                r = drop_moved(&f->roots);
+                r = settle_moved(f);
         if (r < 0)
                 return r;
         r = forget(f, err);

@@ -118,6 +118,29 @@ def test_a_moved_venv_keeps_its_packages(account, new_venv, make_wheel):
     assert [e["venv"] for e in gc(account)["environments"]] == [str(moved)]
 
 
+def test_a_venv_that_was_moved_while_mounted_keeps_its_packages(account, new_venv, make_wheel):
+    """Until it is changed nobody has told the store where it is; its mount does."""
+    venv = new_venv(account)
+    venv.fusepkg("add", wheel_of(make_wheel, "one"), wheel_of(make_wheel, "two"))
+    venv.fusepkg("remove", "two")
+    forget_history(venv)
+    moved = venv.path.rename(venv.path.with_name("moved"))
+    try:
+        for _ in range(2):
+            result = gc(account, "--grace", "0")
+            assert removed(result) == [] and state_of(result, venv) == "mounted"
+            assert str(moved) in {e["venv"]: e["reason"] for e in result["environments"]}[str(venv)]
+        assert reasons(account, "one") == {"current": [2]} and reasons(account, "two") == {"mount": []}
+        account.fusepkg("umount", "--venv", moved)
+        result = gc(account)
+        assert removed(result) == [] and state_of(result, venv) == ("moved" if account.is_root else "missing")
+        account.fusepkg("mount", "--venv", moved)
+        result = gc(account, "--grace", "0")
+        assert state_of(result, venv) == "deleted" and state_of(result, moved) == "mounted"
+    finally:
+        account.fusepkg("umount", "--venv", moved)
+
+
 class Disk:
     """A file system that can be unplugged."""
 
