@@ -160,6 +160,9 @@ int doctor_check_fusermount(const struct doctor_place *p, struct finding *ret)
                 ret->ok = root;
                 SAY(ret->hint, "it must be setuid root for ordinary users to mount (chown root %s; chmod 4755 %s), or "
                                "work in a user namespace (unshare -Urm)", path, path);
+        } else if (access(MOUNTS_MTAB, R_OK) < 0) {
+                ret->ok = root;
+                SAY(ret->hint, "ordinary users can mount, but not unmount: " MOUNTS_MTAB_MISSING);
         }
         return 0;
 }

@@ -188,6 +188,8 @@ int mount_unmount(const char *site, bool lazy, struct errtext *err)
         r = words.data && strstr(words.data, "busy") ? -EBUSY : -EPERM;
         if (r == -EPERM && is_gone(site))
                 return 0;
+        if (r == -EPERM && access(MOUNTS_MTAB, R_OK) < 0)
+                return errtext_set(err, r, "cannot unmount %s: " MOUNTS_MTAB_MISSING, site);
         return errtext_set(err, r, "cannot unmount %s: %s", site,
                            words.len ? program_last_line(&words) : "fusermount3 failed");
 }

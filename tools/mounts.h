@@ -61,6 +61,9 @@ void mount_hints(const struct target *t, int error);
 int mount_stop(const struct target *t, bool lazy, struct errtext *err);
 /* Takes it away whoever uses it (and says who that was), and ends its processes.  Always ends itself. */
 int mount_force(const struct target *t, struct errtext *err);
+#define MOUNTS_MTAB "/etc/mtab" /* without which fusermount3 mounts, but does not unmount */
+#define MOUNTS_MTAB_MISSING \
+        "fusermount3 needs " MOUNTS_MTAB ", which is missing; let root make it (ln -s ../proc/self/mounts " MOUNTS_MTAB ")"
 /* umount2(2), or fusermount3 where the caller may not; waits for nothing.  -EBUSY: somebody uses it. */
 int mount_unmount(const char *site, bool lazy, struct errtext *err);
 /* Detaches a dead mount. */

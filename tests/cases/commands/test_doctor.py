@@ -69,6 +69,14 @@ def test_a_missing_fusermount3_matters_to_users_alone(root, user):
     assert by_check(in_namespace(root, script, ["doctor", "--json"], status=0))["fusermount3"]["ok"]
 
 
+def test_a_missing_mtab_matters_to_users_alone(root, user):
+    # As in a folder that debootstrap made; a machine that boots has it.
+    script = "mount -t tmpfs none /mnt && cp -a /etc /mnt/ && rm -f /mnt/etc/mtab && mount --bind /mnt/etc /etc"
+    found = by_check(in_namespace(root, script, ["doctor", "--json"], user, status=1))
+    assert not found["fusermount3"]["ok"] and "ln -s ../proc/self/mounts /etc/mtab" in found["fusermount3"]["hint"]
+    assert by_check(in_namespace(root, script, ["doctor", "--json"], status=0))["fusermount3"]["ok"]
+
+
 def test_a_store_that_cannot_be_written(user, root, folder):
     locked = root.make_folder(folder / "locked", 0o755)
     found = by_check(user.fusepkg("doctor", "--json", env={"FUSEPKG_STORE": locked / "store"}, status=1))

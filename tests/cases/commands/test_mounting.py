@@ -331,6 +331,7 @@ def hidden(root, what):
         "/dev/fuse": "mount -t tmpfs none /mnt && mknod -m 666 /mnt/null c 1 3 && mknod -m 666 /mnt/urandom c 1 9 && "
                      "mount --move /mnt /dev",
         "fusermount3": 'mount --bind /dev/null "$(command -v fusermount3)"',
+        "/etc/mtab": "mount -t tmpfs none /mnt && cp -a /etc /mnt/ && rm -f /mnt/etc/mtab && mount --bind /mnt/etc /etc",
     }[what]
     return ["unshare", "-m", "sh", "-c", f'{script} && exec "$@"', "sh"]
 
@@ -351,6 +352,16 @@ def test_without_fusermount3_the_error_says_what_to_install(root, user, new_venv
     result = root.run([*hidden(root, "fusermount3"), *argv], env=user.environment(), status=1)
     assert len([line for line in result.err.splitlines() if line.startswith("error: ")]) == 1
     assert "apt install fuse3" in result.err
+
+
+def test_without_mtab_the_error_says_how_to_make_it(root, user, new_venv, make_wheel):
+    venv = new_venv(user)
+    venv.fusepkg("add", make_wheel("demo"))
+    argv = user.argv([user.installed / "bin/fusepkg", "umount", "--venv", venv])
+    result = root.run([*hidden(root, "/etc/mtab"), *argv], env=user.environment(), status=1)
+    assert "ln -s ../proc/self/mounts /etc/mtab" in result.err
+    assert venv.is_mounted
+    venv.fusepkg("umount")
 
 
 def test_without_rights_on_the_device_the_error_says_so(root, user, new_venv, make_wheel):
