@@ -44,12 +44,27 @@ static int add_arguments(struct buf *ret, const char *words)
         return r;
 }
 
+/* With what add_word() makes of it, and mandoc of what is not ASCII: of three bytes \[u2026]. */
+static size_t count_bytes(const char *word, size_t len)
+{
+        size_t n = len;
+
+        for (size_t i = 0; i < len; i++) {
+                if (word[i] == '`' || (unsigned char)word[i] >= 0x80)
+                        n += 2;
+                else
+                        n += word[i] == '-' || word[i] == '\\';
+        }
+        return n;
+}
+
 /* What stands in `backquotes` is set in bold. */
 static int add_word(struct text *t, const char *word, size_t len)
 {
+        size_t bytes = count_bytes(word, len);
         int r = 0;
 
-        if (t->column > 0 && t->column + len >= LINE_BYTES) {
+        if (t->column > 0 && t->column + bytes >= LINE_BYTES) {
                 r = buf_add_char(t->ret, '\n');
                 t->column = 0;
         }
@@ -65,7 +80,7 @@ static int add_word(struct text *t, const char *word, size_t len)
                 r = buf_add_str(t->ret, t->literal ? "\\fP" : "\\fB");
                 t->literal = !t->literal;
         }
-        t->column += len + 1;
+        t->column += bytes + 1;
         return r;
 }
 

@@ -17,6 +17,8 @@ def test_formatters_have_nothing_to_say(installed, page):
     assert (done.returncode, done.stderr) == (0, b"")
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", path], capture_output=True, text=True)
+    assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
 
 
 def test_every_command_and_option_is_described(installed):
