@@ -53,6 +53,15 @@ static bool has_sound_handles(const struct statfs *fs)
         }
 }
 
+/* xfs, f2fs, FAT and others have nothing better for an fsid than the number of their device (the kernel's
+ * huge_encode_dev()).  That is another one when a disk comes back, and may be the same one for another disk. */
+static bool is_device_number(const unsigned fsid[2], const struct statx *st)
+{
+        unsigned minor_ = st->stx_dev_minor;
+
+        return fsid[1] == 0 && fsid[0] == ((minor_ & 0xff) | st->stx_dev_major << 8 | (minor_ & ~0xffU) << 12);
+}
+
 /* The half that identifies the file system. */
 static int describe_root(int fd, struct buf *ret)
 {
@@ -70,6 +79,8 @@ static int describe_root(int fd, struct buf *ret)
         memcpy(fsid, &fs.f_fsid, sizeof fsid);
         if (!(st.stx_mask & STATX_BTIME))
                 memset(&st.stx_btime, 0, sizeof st.stx_btime);
+        if (is_device_number(fsid, &st))
+                memset(fsid, 0, sizeof fsid);
         if (!fsid[0] && !fsid[1] && !st.stx_btime.tv_sec)
                 return 0;
         return buf_printf(ret, "type %lx fsid %08x%08x root %llu born %lld.%09u", (unsigned long)fs.f_type, fsid[0],

@@ -198,6 +198,30 @@ def test_an_unplugged_disk_is_no_deletion(kind, root, folder, make_wheel):
         disk.unplug()
 
 
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_a_disk_is_known_again_whatever_its_device(kind, root, folder, make_wheel):
+    disk = Disk(folder, kind)
+    disk.plug(0)
+    try:
+        venv = make_venv(root, disk.at / "venv")
+        venv.fusepkg("add", "--no-mount", wheel_of(make_wheel, "one"))
+        device = disk.at.stat().st_dev
+        disk.unplug()
+        other = folder / "other.img"
+        subprocess.run(["truncate", "-s", "1M", other], check=True)
+        loop = subprocess.run(["losetup", "--find", "--show", other], check=True, capture_output=True, text=True).stdout
+        try:
+            disk.plug(0)
+        finally:
+            subprocess.run(["losetup", "--detach", loop.strip()], check=True)
+        if kind != "btrfs":  # whose devices have numbers of their own
+            assert disk.at.stat().st_dev != device
+        remove_tree(venv.path)
+        assert removed(gc(root)) == ["one"]
+    finally:
+        disk.unplug()
+
+
 def test_a_venv_that_is_there_is_not_forgotten(root, venv, make_wheel):
     venv.fusepkg("add", "--no-mount", wheel_of(make_wheel, "one"))
     assert "uses the store" in root.fusepkg("store", "gc", "--forget", venv, status=1).err
