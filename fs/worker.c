@@ -23,7 +23,7 @@ enum {
         CLOSE_LIMIT_S = 5,
         SMALL_STACK = 256 << 10,
         RELOAD_STACK = 8 << 20, /* a view is merged folder by folder, each a few calls deeper; a path may have 512 */
-        KEEPER_PAUSE_MS = 50,   /* before another keeper in the same second: they may die at once */
+        KEEPER_PAUSE_MS = 50,   /* before the next one when a keeper did not last so long: they may die at once */
         ALONE_MS = 1000,        /* until another keeper is tried, where none can be started */
 };
 
@@ -31,7 +31,8 @@ struct worker {
         struct server server;
         struct handover *handover;
         int keeper_fd; /* a pidfd */
-        time_t keeper_started; /* when we started one last, of CLOCK_MONOTONIC */
+        int64_t keeper_started_ms; /* when we started one last, of CLOCK_MONOTONIC */
+        int loaded_fd; /* an eventfd: set when the main thread looks after the keeper itself */
         uint64_t *removed; /* nodes that the kernel may hold, from before */
         size_t removed_count;
 };
@@ -102,11 +103,18 @@ static int open_keeper(const struct handover *h)
         return fd;
 }
 
+static int64_t now_ms(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int start_keeper(struct worker *w)
 {
         cleanup_close int self = pidfd_open(getpid(), 0);
         const struct timespec pause = { 0, KEEPER_PAUSE_MS * 1000000 };
-        struct timespec now;
         int ends[2], r;
         pid_t pid;
 
@@ -118,10 +126,9 @@ static int start_keeper(struct worker *w)
         if (self < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
                 return -errno;
         /* Until it is there, a kill of this process ends the mount. */
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec == w->keeper_started)
+        if (w->keeper_started_ms && now_ms() - w->keeper_started_ms < KEEPER_PAUSE_MS)
                 nanosleep(&pause, NULL);
-        w->keeper_started = now.tv_sec;
+        w->keeper_started_ms = now_ms();
         pid = fork();
         if (pid == 0)
                 become_keeper(w->handover, ends[1], self);
@@ -139,6 +146,42 @@ static int start_keeper(struct worker *w)
         else if (pid > 0)
                 kill(pid, SIGKILL); /* we would not see it end, and there may be only one */
         return r;
+}
+
+static bool is_keeper_gone(struct worker *w)
+{
+        struct pollfd p = { w->keeper_fd, POLLIN, 0 };
+
+        return w->keeper_fd < 0 || poll(&p, 1, 0) != 0;
+}
+
+/* Is there one now?  While none can be started, all else goes on, and it is tried again. */
+static bool have_keeper(struct worker *w)
+{
+        int r;
+
+        if (!is_keeper_gone(w))
+                return true;
+        r = start_keeper(w);
+        if (r < 0)
+                log_line(&w->server.log, "the keeper has died, and the next one cannot be started: %s", strerror(-r));
+        return r == 0;
+}
+
+/* While the main thread loads, which may take its time: a worker without a keeper is one kill away from a dead mount. */
+static void *guard_keeper(void *arg)
+{
+        struct worker *w = arg;
+        struct pollfd fds[] = { { w->loaded_fd, POLLIN, 0 }, { -1, POLLIN, 0 } };
+
+        do {
+                const bool kept = !atomic_load(&w->handover->stopping) && have_keeper(w);
+
+                fds[1].fd = kept ? w->keeper_fd : -1;
+                if (poll(fds, ARRAY_LEN(fds), kept ? -1 : ALONE_MS) < 0)
+                        fds[0].revents = 0;
+        } while (!fds[0].revents);
+        return NULL;
 }
 
 /* Main loop ----------------------------------------------------------------------------------------------------- */
@@ -168,28 +211,6 @@ static bool obey(struct worker *w)
         }
 }
 
-static bool is_keeper_gone(struct worker *w)
-{
-        struct pollfd p = { w->keeper_fd, POLLIN, 0 };
-
-        return w->keeper_fd < 0 || poll(&p, 1, 0) != 0;
-}
-
-/* Is there one now?  While none can be started, all else goes on, and it is tried again. */
-static bool have_keeper(struct worker *w)
-{
-        int r;
-
-        if (!is_keeper_gone(w))
-                return true;
-        if (w->handover->stopping)
-                finish(w);
-        r = start_keeper(w);
-        if (r < 0)
-                log_line(&w->server.log, "the keeper has died, and the next one cannot be started: %s", strerror(-r));
-        return r == 0;
-}
-
 static int timeout_ms(const struct vanish *v, bool kept)
 {
         int timeout = vanish_timeout_ms(v);
@@ -205,6 +226,9 @@ static void __attribute__((noreturn)) serve(struct worker *w)
 
         vanish_init(&vanish, s->state_fd);
         for (;;) {
+                if (h->stopping && is_keeper_gone(w))
+                        finish(w);
+
                 const bool kept = have_keeper(w);
                 struct pollfd fds[] = {
                         { s->done_fd, POLLIN, 0 },
@@ -334,6 +358,26 @@ static void leave_deleted(struct worker *w)
                 atomic_store(&w->handover->stopping, 1);
 }
 
+static int load(struct worker *w, struct errtext *err)
+{
+        pthread_t guard;
+        int r;
+
+        if (!w->server.took_over)
+                return start(w, err);
+        w->loaded_fd = eventfd(0, EFD_CLOEXEC);
+        r = w->loaded_fd < 0 ? -errno : -pthread_create(&guard, NULL, guard_keeper, w);
+        if (r < 0)
+                return errtext_set(err, r, "cannot watch the keeper of the mount");
+        r = start(w, err);
+        if (r < 0)
+                return r; /* the process ends, and the thread with it */
+        eventfd_write(w->loaded_fd, 1);
+        pthread_join(guard, NULL);
+        close(w->loaded_fd);
+        return 0;
+}
+
 static void block_signals(void)
 {
         sigset_t set;
@@ -376,7 +420,7 @@ void worker_main(void)
         mallopt(M_MMAP_THRESHOLD, 4 << 20);
         mallopt(M_TRIM_THRESHOLD, 4 << 20);
         log_open(&s->log, s->state_fd, w.handover->foreground);
-        r = start(&w, &err);
+        r = load(&w, &err);
         if (r < 0) {
                 log_line(&s->log, "%s: %s", s->took_over ? "cannot go on" : "not mounted",
                          *err.text ? err.text : strerror(-r));

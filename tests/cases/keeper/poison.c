@@ -1,7 +1,8 @@
 /* poison.c: LD_PRELOAD for fusepkg-mount: looking certain names up ends the process that does.
  *
  * poison-segv, poison-abort: by a fault of its own; poison-kill: as the kernel does when memory is short.  While the file
- * named by POISON_LOOP is there, each process ends by a fault a moment after it has begun to serve. */
+ * named by POISON_LOOP is there, each process ends by a fault a moment after it has begun to serve; while that named by
+ * POISON_LOAD is there, none gets ready. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,6 +33,19 @@ void fuse_session_process_buf(struct fuse_session *se, const struct fuse_buf *bu
                 kill(getpid(), SIGKILL);
         *(void **)&real = dlsym(RTLD_NEXT, "fuse_session_process_buf");
         real(se, buf);
+}
+
+struct sqlite3;
+
+int sqlite3_open_v2(const char *name, struct sqlite3 **ret, int flags, const char *vfs)
+{
+        int (*real)(const char *, struct sqlite3 **, int, const char *);
+        const char *path = getenv("POISON_LOAD");
+
+        while (path && access(path, F_OK) == 0)
+                usleep(10000);
+        *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_open_v2");
+        return real(name, ret, flags, vfs);
 }
 
 static void *end_soon(void *path)

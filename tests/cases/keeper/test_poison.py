@@ -1,7 +1,9 @@
 """Requests that end whoever serves them, and workers that never last: the others go on, and everybody gets an answer."""
+import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -32,11 +34,17 @@ def loop(folder):
 
 
 @pytest.fixture
-def venv(root, folder, new_venv, make_wheel, loop):
+def load(folder):
+    """While this file is there, no worker gets ready."""
+    return folder / "load"
+
+
+@pytest.fixture
+def venv(root, folder, new_venv, make_wheel, loop, load):
     library, program = folder / "poison.so", folder / "poisoned-mount"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("poison.c"), "-ldl", "-lpthread"], check=True)
     real = next(root.installed.glob("**/fusepkg-mount"))
-    program.write_text(f"#!/bin/sh\nLD_PRELOAD={library} POISON_LOOP={loop} exec {real} \"$@\"\n")
+    program.write_text(f"#!/bin/sh\nLD_PRELOAD={library} POISON_LOOP={loop} POISON_LOAD={load} exec {real} \"$@\"\n")
     program.chmod(0o755)
     venv = new_venv(root)
     venv.fusepkg("add", make_wheel("demo", files={"demo.py": "value = 1\n", "later.py": "value = 2\n"}), env={"FUSEPKG_MOUNT_PROGRAM": program})
@@ -89,6 +97,33 @@ def test_workers_that_never_last_are_started_with_pauses(root, venv, loop):
     while read_lock(venv)["state"] == "degraded" or not pid_of(venv, "worker"):
         pass
     assert venv.run_python("import later; print(later.value)").out == "2\n"
+
+
+def child(pid, mode):
+    """Waits for a child of that process that is a fusepkg-mount of this MODE."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(FileNotFoundError):
+            pids = [p for task in Path(f"/proc/{pid}/task").glob("*/children") for p in task.read_text().split()]
+            found = [int(p) for p in pids if mode.encode() in Path(f"/proc/{p}/cmdline").read_bytes().split(b"\0")]
+            if found:
+                return found[0]
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} starts no {mode}")
+
+
+def test_a_worker_that_is_not_ready_yet_replaces_its_keeper(venv, load):
+    keeper, worker = pids(venv)
+    load.write_text("")
+    os.kill(worker, signal.SIGKILL)
+    for _ in range(3):
+        worker = child(keeper, "--worker")
+        os.kill(keeper, signal.SIGKILL)
+        keeper = child(worker, "--keeper")
+        os.kill(worker, signal.SIGKILL)
+    load.unlink()
+    assert venv.run_python("import later; print(later.value)").out == "2\n"
+    assert pids(venv)[0] == keeper
 
 
 def test_a_worker_that_was_stopped_is_replaced(root, venv):
