@@ -30,13 +30,31 @@ static void overwrite_in_place(int fd)
         }
 }
 
+/* SQLite's further files, which it takes as they are but for symlinks: a hard link to somebody's file would be written
+ * to. */
+static int check_further(int dirfd)
+{
+        static const char *const names[] = { EDITS_FILE "-wal", EDITS_FILE "-journal" };
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                cleanup_close int fd = file_open_own(dirfd, names[i], O_RDWR, 0);
+
+                if (fd < 0 && fd != -ENOENT)
+                        return fd;
+        }
+        return 0;
+}
+
 int edits_touch(int dirfd)
 {
-        int fd;
+        int fd, r;
 
         /* SQLite would open it for reading alone, and then fail in its own words. */
         if (faccessat(dirfd, ".", W_OK, AT_EACCESS) < 0)
                 return -errno;
+        r = check_further(dirfd);
+        if (r < 0)
+                return r;
         fd = file_open_own(dirfd, EDITS_FILE, O_RDWR | O_CREAT, 0644);
         if (fd < 0)
                 return fd;

@@ -95,6 +95,25 @@ static void a_table_that_is_missing_is_damage(void **state)
         edits_close(e);
 }
 
+static void a_further_file_that_is_somebody_elses_is_not_written_to(void **state)
+{
+        struct errtext err = { "" };
+        struct edits *e = NULL;
+        struct stat st;
+
+        (void)state;
+        make();
+        assert_int_equal(file_replace(folder, "victim", "bytes", 5, 0644, false), 0);
+        (void)unlinkat(folder, EDITS_FILE "-wal", 0);
+        assert_int_equal(linkat(folder, "victim", folder, EDITS_FILE "-wal", 0), 0);
+        assert_int_equal(edits_open(folder, environment, &e, &err), -EPERM);
+        assert_int_equal(fstatat(folder, "victim", &st, 0), 0);
+        assert_int_equal(st.st_size, 5);
+        assert_int_equal(unlinkat(folder, EDITS_FILE "-wal", 0), 0);
+        assert_int_equal(edits_open(folder, environment, &e, &err), 0);
+        edits_close(e);
+}
+
 /* What would keep SQLite busy for ever is not even begun. */
 static void one_with_views_or_triggers_is_damage(void **state)
 {
@@ -213,6 +232,7 @@ int main(void)
                 CASE(one_of_an_older_format_is_refused),
                 CASE(one_of_a_newer_format_is_refused),
                 CASE(a_table_that_is_missing_is_damage),
+                CASE(a_further_file_that_is_somebody_elses_is_not_written_to),
                 CASE(one_with_views_or_triggers_is_damage),
                 CASE(numbers_that_are_no_nodes_are_damage),
                 CASE(nothing_follows_in_a_transaction_that_has_ended),
