@@ -225,26 +225,29 @@ static int replace_report(int io_fd, const struct buf *b)
         return r;
 }
 
-/* Like a program of the venv's owner; each is a change of its own. */
+/* Like a program of the venv's owner; each is a change of its own.  Of a name that is not there the kernel is told as
+ * well: a process before this one may have removed it, and died before it could. */
 static int remove_path(struct tree *t, const char *path, struct tree_changes *ret)
 {
         const struct tree_call who = { .cell = NO_CELL };
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         cleanup_free char *folder = strndup(path, slash ? (size_t)(slash - path) : 0);
-        struct node dir, n;
+        struct node dir, n = { 0 };
         int r = folder ? tree_find(t, folder, &dir) : -ENOMEM;
 
+        if (r == -ENOENT || r == -ENOTDIR)
+                return 0;
         if (r == 0)
                 r = tree_lookup(t, dir.id, name, strlen(name), &n);
         if (r == 0)
                 r = S_ISDIR(n.st.st_mode) ? tree_rmdir(t, &who, dir.id, name) : tree_unlink(t, &who, dir.id, name);
-        if (r == -ENOENT || r == -ENOTDIR || r == -ENOTEMPTY)
+        if (r == -ENOTDIR || r == -ENOTEMPTY)
                 return 0;
-        if (r == 0)
+        if (r == 0 || r == -ENOENT)
                 r = tree_changes_add(ret, dir.id, name);
         if (r == 0)
                 r = tree_changes_add(ret, dir.id, NULL);
-        return r < 0 ? r : tree_changes_add(ret, n.id, NULL);
+        return r < 0 || n.id == 0 ? r : tree_changes_add(ret, n.id, NULL);
 }
 
 static int serve(struct tree *t, int state_fd, int io_fd, const struct request *q, struct tree_changes *ret,

@@ -346,6 +346,33 @@ static void a_replaced_directory_comes_back(void **state)
         assert_kept(p, "pkg/a.py", "mine\n");
 }
 
+static size_t told_of_removing(struct place *p, const char *path)
+{
+        struct tree_changes changes = { 0 };
+        cleanup_buf struct buf text = { 0 };
+        struct errtext err = { "" };
+        size_t n = 0;
+
+        buf_printf(&text, EDITS_REQUEST_HEAD "\nremove %s\nend\n", path);
+        assert_int_equal(file_replace(p->state_fd, EDITS_REQUEST_FILE, text.data, text.len, 0600, false), 0);
+        assert_int_equal(edits_serve_request(tree, p->state_fd, &changes, &err), 0);
+        for (size_t i = 0; i < changes.count; i++)
+                n += changes.list[i].name && strcmp(changes.list[i].name, "new.py") == 0;
+        tree_changes_release(&changes);
+        return n;
+}
+
+/* Who removed it may have died before the kernel was told, and the request is served again. */
+static void of_what_is_removed_the_kernel_is_told_again(void **state)
+{
+        struct place *p = *state;
+
+        make("pkg/new.py", S_IFREG | 0644, "new\n");
+        assert_int_equal(told_of_removing(p, "pkg/new.py"), 1);
+        assert_int_equal(told_of_removing(p, "pkg/new.py"), 1);
+        assert_int_equal(told_of_removing(p, "none/new.py"), 0);
+}
+
 static void further_names_go(void **state)
 {
         struct place *p = *state;
@@ -424,6 +451,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(moved_things_go_back, setup_tree, teardown_tree),
                 cmocka_unit_test_setup_teardown(a_replaced_directory_comes_back, setup_tree, teardown_tree),
                 cmocka_unit_test_setup_teardown(further_names_go, setup_tree, teardown_tree),
+                cmocka_unit_test_setup_teardown(of_what_is_removed_the_kernel_is_told_again, setup_tree, teardown_tree),
                 cmocka_unit_test_setup_teardown(a_replaced_file_is_removed_and_added, setup_tree, teardown_tree),
                 cmocka_unit_test_setup_teardown(the_base_is_given_to_who_cannot_see_it, setup_tree, teardown_tree),
                 cmocka_unit_test_setup_teardown(a_strange_request_is_refused, setup_tree, teardown_tree),

@@ -1,4 +1,4 @@
-"""Links outside of site-packages to folders of the data tree, which the mount removes and brings back with those folders."""
+"""Links outside of site-packages to folders of the data tree: the mount removes them and brings them back with those."""
 import os
 import shutil
 
