@@ -212,10 +212,22 @@ static int lease_failed(const struct change *c, int r, struct errtext *err)
                                         c->t.venv, errno_name(r, text));
 }
 
-int change_lock(struct change *c, struct errtext *err)
+/* It may have been moved, or the index lost.  The store is told before the venv notes where it is: by that note every
+ * later mount would take the store to know, and gc might forget the venv. */
+static int settle_place(struct change *c, struct errtext *err)
 {
         struct errtext why;
+        int r = identity_check(&c->t, err);
 
+        if (r == 0 && c->t.environment && lease_failed(c, lease_put(c, c->t.environment), &why) < 0) {
+                ui_warning("%s", why.text);
+                return 0;
+        }
+        return r < 0 ? r : identity_settle(&c->t, err);
+}
+
+int change_lock(struct change *c, struct errtext *err)
+{
         int r;
 
         c->made_state = c->t.state_fd < 0;
@@ -224,15 +236,12 @@ int change_lock(struct change *c, struct errtext *err)
         if (r == 0)
                 r = target_check_store(&c->t, c->store, err);
         if (r == 0 && !c->adopting)
-                r = identity_settle(&c->t, err);
+                r = settle_place(c, err);
         if (r == 0) {
                 sweep(c->t.state_fd);
                 outside_bare_sweep(&c->t);
         }
         c->unsettled = r == 0;
-        /* It may have been moved, or the index lost. */
-        if (r == 0 && c->t.environment && !c->adopting && lease_failed(c, lease_put(c, c->t.environment), &why) < 0)
-                ui_warning("%s", why.text);
         if (r == 0 && c->t.environment)
                 r = outside_apply(&c->t, c->t.environment, c->pool, err);
         r = r < 0 ? r : prepare_next(c, err);

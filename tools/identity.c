@@ -95,9 +95,14 @@ int identity_note(const struct target *t, struct errtext *err)
                        0;
 }
 
+bool identity_is_noted(const struct target *t)
+{
+        return t->state_fd >= 0 && faccessat(t->state_fd, VENV_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int identity_note_first(const struct target *t, struct errtext *err)
 {
-        return faccessat(t->state_fd, VENV_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : identity_note(t, err);
+        return identity_is_noted(t) ? 0 : identity_note(t, err);
 }
 
 /* Generation 0: everything outside of site-packages is looked at again.  What scripts we wrote stays known, for no

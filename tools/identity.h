@@ -15,6 +15,8 @@ enum identity {
         IDENTITY_COPIED,
 };
 
+/* Without a note it may have been moved before the add that was killed could write it. */
+bool identity_is_noted(const struct target *t);
 /* *RET_OLD, on the heap: the place that is noted; NULL for IDENTITY_HERE. */
 int identity_tell(const struct target *t, enum identity *ret, char **ret_old);
 /* -ESTALE, with a sentence that says what to do, for a copy. */

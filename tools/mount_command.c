@@ -9,8 +9,8 @@
 #include "tools/target.h"
 #include "tools/ui.h"
 
-/* The store learns where a venv that was moved is now, or gc would forget what it uses.  Before the lock of the venv is
- * taken: index.h has the order. */
+/* The store learns where a venv that was moved, or of which nothing is noted, is now: else gc would forget what it uses.
+ * Before the lock of the venv is taken: index.h has the order. */
 static int tell_store(const struct options *o, bool wait, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;
@@ -33,8 +33,9 @@ static int prepare(const struct options *o, struct target *t, struct mount_info 
         enum identity which;
         int r = target_open_detached(o, t, err);
 
-        /* An error shows in identity_settle. */
-        if (r == 0 && t->environment && identity_tell(t, &which, &old) == 0 && which == IDENTITY_MOVED)
+        /* An error shows in complete(). */
+        if (r == 0 && t->environment && identity_tell(t, &which, &old) == 0 &&
+            (which == IDENTITY_MOVED || !identity_is_noted(t)))
                 r = tell_store(o, wait, err);
         /* Where fusepkg has never been no state is made. */
         if (r == 0 && t->state_fd >= 0)
@@ -63,8 +64,9 @@ static int complete(struct target *t, struct errtext *err)
 
         if (r == 0 && image_pool_new(store, &pool) < 0)
                 r = errtext_set(err, -ENOMEM, "out of memory");
+        /* That it was moved is noted by tell_store(). */
         if (r == 0)
-                r = identity_settle(t, err);
+                r = identity_check(t, err);
         if (r == 0)
                 r = outside_bare_hide(t, pool, err);
         image_pool_free(pool);

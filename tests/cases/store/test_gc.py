@@ -427,6 +427,23 @@ def test_a_killed_add_is_never_without_a_lease(root, new_venv, make_wheel, nth_c
     assert installed == {("one",), ("one", "two")}
 
 
+@pytest.mark.release
+def test_a_killed_mount_of_a_moved_venv_is_told_by_the_next(root, new_venv, make_wheel, nth_call):
+    venv = new_venv(root)
+    venv.fusepkg("add", "--no-mount", wheel_of(make_wheel, "one"))
+    moved = venv.path.rename(venv.path.with_name("moved"))
+    killing = Killing(root, nth_call, [root.store, moved])
+    calls = killing.run(0, "mount", "--venv", moved)
+    for number in range(1, calls + 1):
+        root.fusepkg("umount", "--venv", moved)
+        killing.restore()
+        killing.run(number, "mount", "--venv", moved)
+        root.fusepkg("mount", "--venv", moved)
+        root.fusepkg("umount", "--venv", moved)
+        result = gc(root)
+        assert state_of(result, venv) == "deleted" and state_of(result, moved) == "unmounted", number
+
+
 def test_help_names_every_option(root):
     text = root.fusepkg("store", "gc", "--help").out
     assert all(option in text for option in ("--dry-run", "--explain", "--json", "--grace", "--forget", "--trust"))
