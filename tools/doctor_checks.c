@@ -70,7 +70,7 @@ int doctor_check_libfuse(const struct doctor_place *p, struct finding *ret)
         if (r < 0) {
                 SAY(ret->found, "the program fusepkg-mount is missing");
                 SAY(ret->hint, "install fusepkg as a whole (cmake --install): fusepkg-mount belongs into "
-                               "../libexec/fusepkg");
+                               FUSEPKG_LIBEXEC);
                 return 0;
         }
         const char *mount[] = { program, "--version", NULL };

@@ -53,7 +53,7 @@ static int ask_program(const struct target *t, struct errtext *err)
         if (r < 0)
                 return errtext_set(
                         err, r,
-                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
+                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into " FUSEPKG_LIBEXEC);
         r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
         if (r == 0)
                 r = program_run(

@@ -56,7 +56,7 @@ static int write_tree(const struct target *t, const char *out, struct eject_resu
         if (r < 0)
                 return errtext_set(
                         err, r,
-                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into ../libexec/fusepkg");
+                        "the program fusepkg-mount is missing: it belongs beside fusepkg or into " FUSEPKG_LIBEXEC);
         r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
         if (r == 0)
                 r = program_run((const char *const[]){ program, "--write", out, "--site", t->site, "--state",

@@ -49,7 +49,7 @@ static int own_folder(struct buf *ret)
 int mount_program(char **ret)
 {
         static const char *const places[] = {
-                "/fusepkg-mount", "/../fs/fusepkg-mount", "/../libexec/fusepkg/fusepkg-mount",
+                "/fusepkg-mount", "/../fs/fusepkg-mount", "/" FUSEPKG_LIBEXEC "/fusepkg-mount",
         };
         const char *given = getenv("FUSEPKG_MOUNT_PROGRAM");
         cleanup_buf struct buf path = { 0 };
@@ -358,7 +358,7 @@ int mount_start(const struct target *t, const struct mount_options *o, struct er
         r = mount_program(&program);
         if (r < 0)
                 return errtext_set(err, r, "the program fusepkg-mount is missing: it belongs beside fusepkg or into "
-                                           "../libexec/fusepkg");
+                                           FUSEPKG_LIBEXEC);
         r = buf_printf(&state, "%s/" ENVIRONMENT_DIR, t->venv);
         if (r < 0)
                 return errtext_set(err, r, "out of memory");
