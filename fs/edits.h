@@ -61,6 +61,8 @@ int edits_open_copy(int dirfd, const char *environment, struct edits **ret, stru
 #define EDITS_RESERVE_FILE "edits.reserve"
 void edits_reserve_make(struct edits *e);
 bool edits_reserve_give(struct edits *e, unsigned tries); /* false: there was none */
+/* For changes that free nothing themselves, once: the WAL begins anew, the reserve stays.  False: nothing was gained. */
+bool edits_make_room(struct edits *e);
 
 static inline bool edits_is_new(uint64_t id)
 {

@@ -149,6 +149,11 @@ static bool empty_wal(struct edits *e)
                frames > 0 && done == frames;
 }
 
+bool edits_make_room(struct edits *e)
+{
+        return e->dirfd >= 0 && empty_wal(e);
+}
+
 bool edits_reserve_give(struct edits *e, unsigned tries)
 {
         if (e->dirfd < 0)

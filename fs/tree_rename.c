@@ -154,6 +154,7 @@ int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const c
         struct end from = { dir, name, 0, 0 }, to = { to_dir, to_name, 0, 0 };
         cleanup_buf struct buf link = { 0 };
         struct edit_done done;
+        unsigned tries = 0;
         int r;
 
         if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
@@ -161,11 +162,15 @@ int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const c
         if (strlen(to_name) > IMAGE_NAME_MAX)
                 return -ENAMETOOLONG;
         pthread_mutex_lock(&t->lock);
-        r = tree_begin(t, c, &done);
-        if (r == 0)
-                r = tree_end(t, c, rename_ends(t, &from, &to, flags, &link), 0);
-        else if (r == 1)
-                r = done.result;
+        do {
+                buf_clear(&link);
+                r = tree_begin(t, c, &done);
+                if (r == 0)
+                        r = tree_end(t, c, rename_ends(t, &from, &to, flags, &link), 0);
+                else if (r == 1)
+                        r = done.result;
+                /* pip moves aside what it is about to remove. */
+        } while ((r == -ENOSPC || r == -EDQUOT) && tries++ == 0 && edits_make_room(t->edits));
         if (r == 0 && link.len)
                 tree_linked_gone(t, link.data);
         if (r == 0 && S_ISDIR(from.type))

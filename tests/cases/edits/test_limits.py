@@ -137,7 +137,7 @@ def test_names_on_a_full_disk(root, on_small):
     before = set(os.listdir(site))
     assert f"name{made}" not in before and len([n for n in before if n.startswith("name")]) == made
     for action, args, old, new in ((os.rename, (site / "demo/a.py", site / "moved"), "demo/a.py", "moved"),
-                                   (os.link, (site / "demo/a.py", site / "linked"), None, "linked")):
+                                   (os.link, (site / "demo/big.bin", site / "linked"), None, "linked")):
         result = call(action, *args)
         assert result in ("done", "ENOSPC")
         assert (site / new).exists() == (result == "done")
@@ -175,16 +175,18 @@ def test_names_can_be_removed_while_others_take_all_room(root, on_small, kind, s
         wait_until(lambda: os.statvfs(site).f_bavail * os.statvfs(site).f_frsize < MB, "the disk is not full")
         time.sleep(0.5)
         kills.kill([venv.fusepkg("status", "--json").json()[0]["worker_pid"]], venv)
+        for n in range(400):  # as pip does
+            os.rename(site / f"name{n}", site / f"~ame{n}")
         for n in range(400):
-            os.unlink(site / f"name{n}/link")
-            os.rmdir(site / f"name{n}")
+            os.unlink(site / f"~ame{n}/link")
+            os.rmdir(site / f"~ame{n}")
         os.truncate(site / "demo/big.bin", 0)
         os.unlink(site / "demo/a.py")
         check_commands(venv)
     finally:
         greedy.kill()
         greedy.wait()
-    assert not [n for n in os.listdir(site) if n.startswith("name")]
+    assert not [n for n in os.listdir(site) if n[1:].startswith("ame")]
     os.unlink(venv.path.parent / "all")
     assert (site / "demo/big.bin").read_bytes() == b"" and (site / "demo/a.py").read_text() == "a = 1\n"
 
