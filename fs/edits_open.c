@@ -33,6 +33,7 @@ static const char schema[] =
 
 static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_BEGIN] = "BEGIN IMMEDIATE",
+        [EDITS_READ_BEGIN] = "BEGIN",
         [EDITS_COMMIT] = "COMMIT",
         [EDITS_ROLLBACK] = "ROLLBACK",
         [EDITS_NODE_GET] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?1",
@@ -173,6 +174,16 @@ int edits_commit(struct edits *e)
         if (r == 0)
                 edits_reserve_grow(e);
         return r;
+}
+
+void edits_read_begin(struct edits *e)
+{
+        (void)edits_run(e, edits_use(e, EDITS_READ_BEGIN));
+}
+
+void edits_read_end(struct edits *e)
+{
+        (void)edits_run(e, edits_use(e, EDITS_COMMIT));
 }
 
 int edits_sync(struct edits *e)

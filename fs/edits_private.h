@@ -9,6 +9,7 @@
 /* Each is prepared when it is first used. */
 enum edits_statement {
         EDITS_BEGIN,
+        EDITS_READ_BEGIN,
         EDITS_COMMIT,
         EDITS_ROLLBACK,
         EDITS_NODE_GET,

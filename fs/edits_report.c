@@ -265,8 +265,12 @@ static int serve(struct tree *t, int state_fd, int io_fd, const struct request *
                        (unsigned long long)view_environment(tree_current(t))->generation);
         if (r == 0 && q->count)
                 r = edits_revert(t, state_fd, q->paths, q->count, ret, b, err);
+        if (r == 0 && (q->report || q->originals) && t->edits)
+                edits_read_begin(t->edits);
         if (r == 0 && (q->report || q->originals))
                 r = write_report(t, io_fd, q, b, err);
+        if (t->edits && (q->report || q->originals))
+                edits_read_end(t->edits);
         pthread_mutex_unlock(&t->lock);
         tree_copies_go_on(t);
         if (r == 0 && q->check)

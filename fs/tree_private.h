@@ -9,7 +9,7 @@
 
 enum { TREE_DEPTH_MAX = 4096 }; /* of directories: a circle is damage */
 
-/* Ids of removed nodes (links 0): open addressing, 0 is empty. */
+/* Ids of nodes, as of the removed ones (links 0): open addressing, 0 is empty. */
 struct id_set {
         uint64_t *ids;
         size_t count;
