@@ -67,12 +67,29 @@ static bool shows(struct tree *t, uint64_t dir, const char *name, uint64_t id)
         return tree_resolve(t, dir, name, strlen(name), &found, &type) == 0 && found == id;
 }
 
+/* Rows come directory by directory: what leads to one is not worked out for each of its names. */
+static int find_dir_path(struct edit_items *items, uint64_t dir)
+{
+        int r;
+
+        if (items->path_of == dir)
+                return 0;
+        items->path_of = 0;
+        buf_clear(&items->dir_path);
+        r = tree_path_locked(items->tree, dir, &items->dir_path);
+        if (r == 0)
+                items->path_of = dir;
+        return r;
+}
+
 /* The path of a name in a directory; -ENOENT: the directory is gone. */
-static int path_in(struct tree *t, uint64_t dir, const char *name, char **ret)
+static int path_in(struct edit_items *items, uint64_t dir, const char *name, char **ret)
 {
         cleanup_buf struct buf path = { 0 };
-        int r = tree_path_locked(t, dir, &path);
+        int r = find_dir_path(items, dir);
 
+        if (r == 0)
+                r = buf_add_str(&path, items->dir_path.data ? items->dir_path.data : "");
         if (r == 0 && path.len)
                 r = buf_add_char(&path, '/');
         if (r == 0)
@@ -133,6 +150,7 @@ void edit_items_release(struct edit_items *items)
                 item_release(&items->list[i]);
         free(items->list);
         view_free(items->owned);
+        buf_release(&items->dir_path);
         *items = (struct edit_items){ 0 };
 }
 
@@ -171,7 +189,7 @@ static void look(struct tree *t, struct edit_item *item)
 
 static int add_named(struct edit_items *items, enum edit_kind kind, const struct row *row, struct edit_item item)
 {
-        int r = path_in(items->tree, row->dir, row->name, &item.path);
+        int r = path_in(items, row->dir, row->name, &item.path);
 
         item.kind = kind;
         item.id = row->id;
@@ -190,7 +208,7 @@ static int add_named(struct edit_items *items, enum edit_kind kind, const struct
 static int add_removed(struct edit_items *items, const struct row *row, const struct node *n)
 {
         struct edit_item item = { .kind = EDIT_REMOVED, .id = n->id, .mode = n->st.st_mode, .dir = row->dir };
-        int r = path_in(items->tree, row->dir, row->name, &item.path);
+        int r = path_in(items, row->dir, row->name, &item.path);
 
         if (r == 0)
                 r = env_path(items->plain, n->id, &item.origin);
@@ -245,7 +263,7 @@ static int add_made(struct edit_items *items, const struct row *row, const struc
                 return 0;
         if (is_first(names, row))
                 return add_named(items, EDIT_ADDED, row, item);
-        r = path_in(items->tree, names->list[0].dir, names->list[0].name, &item.origin);
+        r = path_in(items, names->list[0].dir, names->list[0].name, &item.origin);
         return r < 0 ? r : add_named(items, EDIT_LINKED, row, item);
 }
 
@@ -359,7 +377,7 @@ static int add_cut(struct edit_items *items, const struct row *row, const struct
         if (view_lookup(items->plain, below, row->name, strlen(row->name), &before) < 0 || before.id == now->id ||
             !S_ISDIR(before.st.st_mode) || is_elsewhere(items, before.id))
                 return 0;
-        r = path_in(items->tree, row->dir, row->name, &path);
+        r = path_in(items, row->dir, row->name, &path);
         if (r == 0)
                 r = compare_dirs(items, row, before.id, now->id, path);
         return r == -ENOENT ? 0 : r;
@@ -396,7 +414,7 @@ static int node_path(struct edit_items *items, uint64_t id, char **ret)
         int r;
 
         if (own_place(items, id, &dir, &name) == 0 && shows(items->tree, dir, name, id))
-                return path_in(items->tree, dir, name, ret);
+                return path_in(items, dir, name, ret);
         r = tree_path_locked(items->tree, id, &path);
         if (r < 0)
                 return r;

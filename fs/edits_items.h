@@ -38,6 +38,8 @@ struct edit_items {
         size_t cap;
         const struct view *plain; /* the environment without cuts */
         struct view *owned;       /* when it is not the tree's own */
+        uint64_t path_of;         /* while it is loaded: the directory that DIR_PATH leads to; 0: none */
+        struct buf dir_path;
 };
 
 int edit_items_load(struct tree *t, struct edit_items *ret, struct errtext *err);
