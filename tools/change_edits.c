@@ -1,13 +1,18 @@
 #include "tools/change_edits.h"
 
+#include "fs/kept.h"
 #include "store/files.h"
+#include "store/sha256.h"
 #include "store/wheel_name.h"
 #include "tools/change.h"
+#include "tools/outside_internal.h"
 #include "tools/outside_list.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+
+enum { PIECE = 128 << 10 };
 
 int change_edits_load(struct change *c, struct errtext *err)
 {
@@ -27,11 +32,17 @@ int change_edits_load(struct change *c, struct errtext *err)
                        r;
 }
 
+static void words_release(struct edit_words *w)
+{
+        for (size_t i = 0; i < w->count; i++)
+                free(w->list[i]);
+        free(w->list);
+}
+
 void change_edits_release(struct change_edits *e)
 {
-        for (size_t i = 0; i < e->outside.count; i++)
-                free(e->outside.list[i]);
-        free(e->outside.list);
+        words_release(&e->outside);
+        words_release(&e->changed);
         buf_release(&e->request);
         edit_dists_release(&e->dists);
         edit_report_release(&e->report);
@@ -104,16 +115,78 @@ static int request_folders(struct change_edits *e, struct edit_words *folders)
         return r;
 }
 
-static int take_row(struct change *c, const char *row, struct edit_words *folders)
+/* What the edits have at a path in site-packages; NULL: nothing with bytes of its own. */
+static const struct edit_change *find_bytes(const struct change_edits *e, const char *path)
+{
+        const struct edit_change *c = edit_report_find(&e->report, path, CHANGE_ADDED);
+
+        if (!c)
+                c = edit_report_find(&e->report, path, CHANGE_MODIFIED);
+        return c && c->data ? c : NULL;
+}
+
+static const char *below_site(const struct change *c, const char *path)
+{
+        return edit_path_is_within(path, c->t.site_rel) ? path + strlen(c->t.site_rel) + 1 : NULL;
+}
+
+/* PATH, in the venv: its bytes; -ENOENT: it has none that could be the user's. */
+static int open_bytes(const struct change *c, const char *path)
+{
+        const char *below = below_site(c, path);
+        const struct edit_change *change = below ? find_bytes(&c->edits, below) : NULL;
+
+        if (below)
+                return change ? edits_ask_open(&c->t, change) : -ENOENT;
+        return file_open_beneath(c->t.venv_fd, path, O_RDONLY | O_NONBLOCK, 0);
+}
+
+/* 1: FD does not have the bytes of ROW. */
+static int differs(int fd, const struct record_row *row)
+{
+        cleanup_sha256 struct sha256 sha = { 0 };
+        cleanup_free char *data = malloc(PIECE);
+        uint8_t hash[SHA256_SIZE];
+        struct stat st;
+        int r = !data ? -ENOMEM : fstat(fd, &st) < 0 ? -errno : 0;
+
+        if (r < 0 || !S_ISREG(st.st_mode))
+                return r;
+        if (row->has_size && (uint64_t)st.st_size != row->size)
+                return 1;
+        r = sha256_init(&sha);
+        for (ssize_t n; r == 0 && (n = read(fd, data, PIECE)) != 0;)
+                r = n < 0 ? -errno : sha256_update(&sha, data, (size_t)n);
+        if (r == 0)
+                r = sha256_final(&sha, hash);
+        return r < 0 ? r : memcmp(hash, row->sha256, sizeof(hash)) != 0;
+}
+
+/* pip and uv list what they write with its hash, and remove it whatever was done to it since.  We must not. */
+static int note_changed(struct change *c, const char *path, const struct record_row *row)
+{
+        cleanup_close int fd = row->has_sha256 ? open_bytes(c, path) : -ENOENT;
+        int r;
+
+        /* What cannot be opened outside of site-packages, remove_outside sees. */
+        if (fd == -ENOENT || (fd < 0 && !below_site(c, path)))
+                return 0;
+        r = fd < 0 ? fd : differs(fd, row);
+        return r <= 0 ? r : add_word(&c->edits.changed, path, strlen(path));
+}
+
+static int take_row(struct change *c, const struct record_row *row, struct edit_words *folders)
 {
         size_t site = strlen(c->t.site_rel);
         cleanup_buf struct buf path = { 0 };
-        int r = edit_dists_resolve(&c->t, row, &path);
+        int r = edit_dists_resolve(&c->t, row->path, &path);
 
         if (r == -EPERM) {
-                ui_warning("'%s' is not in the environment: it stays", row);
+                ui_warning("'%s' is not in the environment: it stays", row->path);
                 return 0;
         }
+        if (r == 0)
+                r = note_changed(c, path.data, row);
         if (r < 0)
                 return r;
         if (!edit_path_is_within(path.data, c->t.site_rel))
@@ -142,14 +215,14 @@ static int remove_dist(struct change *c, const struct edit_dist *dist, struct er
                 return r;
         r = change_note(c, '-', dist->name, dist->version, err);
         for (size_t i = 0; r == 0 && i < record.count; i++)
-                r = take_row(c, record.rows[i].path, &folders);
+                r = take_row(c, &record.rows[i], &folders);
         if (r == 0)
                 r = request_folders(&c->edits, &folders);
-        for (size_t i = 0; i < folders.count; i++)
-                free(folders.list[i]);
-        free(folders.list);
+        words_release(&folders);
         record_release(&record);
-        return r < 0 && !err->text[0] ? errtext_set(err, r, "out of memory") : r;
+        if (r < 0 && !err->text[0])
+                return errtext_set(err, r, "cannot uninstall %s: %s", dist->name, errno_name(r, (char[128]){ 0 }));
+        return r;
 }
 
 int change_edits_remove(struct change *c, const char *name, size_t *ret_count, struct errtext *err)
@@ -251,11 +324,39 @@ static int give_up_scripts(struct change *c)
         return outside_list_save(c->t.state_fd, &list);
 }
 
+/* Before anything goes: a kill in between leaves a copy, which the next attempt finds. */
+static int keep_changed(struct change *c, struct errtext *err)
+{
+        uint64_t generation = c->t.environment ? c->t.environment->generation + 1 : 1;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < c->edits.changed.count; i++) {
+                const char *path = c->edits.changed.list[i], *below = below_site(c, path);
+                cleanup_close int fd = -1;
+
+                if (!below) {
+                        r = is_fixed(path) ? 0 : outside_keep(&c->t, generation, path, err);
+                        continue;
+                }
+                fd = open_bytes(c, path);
+                r = fd < 0 ? fd : 0;
+                if (r == 0)
+                        r = kept_put_file(c->t.state_fd, generation, below, fd, find_bytes(&c->edits, below)->mode,
+                                          NULL);
+                if (r < 0)
+                        errtext_set(err, r, "cannot keep '%.900s': %s", below, errno_name(r, (char[128]){ 0 }));
+        }
+        return r;
+}
+
 int change_edits_apply(struct change *c, struct errtext *err)
 {
         cleanup_edit_report struct edit_report ignored = { 0 };
         struct change_edits *e = &c->edits;
-        int r = e->request.len ? edits_ask(&c->t, e->request.data, &ignored, err) : 0;
+        int r = keep_changed(c, err);
+
+        if (r == 0 && e->request.len)
+                r = edits_ask(&c->t, e->request.data, &ignored, err);
 
         if (r == 0 && give_up_scripts(c) < 0)
                 ui_warning("cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "'", c->t.venv);

@@ -1,6 +1,6 @@
 /* change_edits.h: what a change of an environment does about the edits: what pip and uv did through the mount is taken
- * into account first, and what they brought is removed as they would.  The functions are change.c's; the state is in
- * struct change. */
+ * into account first, and what they brought is removed as they would; but files of it that were changed since go to
+ * `.fusepkg/kept` first.  The functions are change.c's; the state is in struct change. */
 #ifndef FUSEPKG_CHANGE_EDITS_H
 #define FUSEPKG_CHANGE_EDITS_H
 
@@ -13,6 +13,7 @@ struct change_edits {
         struct edit_dists dists;
         struct buf request;          /* what is to be removed through the mount */
         struct edit_words outside;   /* and outside of it: paths in the venv */
+        struct edit_words changed;   /* those of both whose bytes are not what RECORD says: they are kept */
 };
 
 /* With the lock held and NEXT made: packages whose metadata was removed through the mount leave NEXT. */

@@ -94,6 +94,32 @@ def test_add_replaces_what_pip_installed(venv, make_wheel, mounted):
     assert not (venv.state / "kept").exists()
 
 
+def kept(venv):
+    return {str(p.relative_to(venv.state / "kept")): p.read_text() for p in (venv.state / "kept").rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+@pytest.mark.parametrize("mounted", [True, False])
+def test_what_was_changed_in_what_pip_installed_is_kept(venv, make_wheel, tool, mounted):
+    wheels = [make_wheel(name, "2.0", {f"{name}/same.py": "x = 1\n", f"{name}/size.py": "x = 1\n", f"{name}/other.py": "x = 1\n"},
+                         entry_points={"console_scripts": {name: f"{name}.same:x"}}) for name in ("demo", "more")]
+    if tool == "pip":
+        pip(venv, "install", "--quiet", "--no-deps", *wheels)
+    else:
+        venv.account.uv("pip", "install", "--quiet", "--no-deps", "--python", venv.python, *wheels)
+    shell(venv, "for p in demo more; do echo 'x = 2' > $p/other.py; echo 'y = 1' >> $p/size.py; echo mine > $p/mine.txt; done")
+    (venv.bin / "more").write_text("mine\n")
+    if not mounted:
+        venv.fusepkg("umount")
+    venv.fusepkg("remove", "more")
+    venv.fusepkg("add", make_wheel("demo", "3.0", {"demo/__init__.py": ""}))
+    assert kept(venv) == {"2/more/other.py": "x = 2\n", "2/more/size.py": "x = 1\ny = 1\n", "2/bin/more": "mine\n",
+                          "3/demo/other.py": "x = 2\n", "3/demo/size.py": "x = 1\ny = 1\n"}
+    assert venv.fusepkg("status", "--json").json()[0]["kept"] == sorted(kept(venv))
+    assert set(files(venv, "demo")) == {"__init__.py", "mine.txt"} and set(files(venv, "more")) == {"mine.txt"}
+    venv.fusepkg("verify", status=1)
+
+
 def test_the_scripts_of_what_pip_upgraded_stay(account, new_venv, make_wheel):
     venv = new_venv(account)
     scripts = {"entry_points": {"console_scripts": {"tool": "tool:main"}}}
