@@ -163,7 +163,15 @@ static int add_word(struct buf *b, const char *word, char end)
         return r < 0 ? r : buf_add_char(b, end);
 }
 
-static int write_item(const struct edit_item *item, struct buf *b)
+static int add_target(const struct tree *t, uint64_t id, struct buf *b)
+{
+        cleanup_buf struct buf target = { 0 };
+        int r = edits_target_get(t->edits, id, &target);
+
+        return r < 0 ? r : add_word(b, target.data ? target.data : "", '\n');
+}
+
+static int write_item(const struct tree *t, const struct edit_item *item, struct buf *b)
 {
         unsigned long long id = item->id, size = item->size;
         unsigned mode = item->mode & 07777;
@@ -178,7 +186,9 @@ static int write_item(const struct edit_item *item, struct buf *b)
                 return r < 0 ? r : add_word(b, item->path, '\n');
         case EDIT_ADDED:
                 r = buf_printf(b, "added %llx %c %o %llu ", id, type_letter(item->mode), mode, size);
-                return r < 0 ? r : add_word(b, item->path, '\n');
+                if (r == 0)
+                        r = add_word(b, item->path, S_ISLNK(item->mode) ? ' ' : '\n');
+                return r < 0 || !S_ISLNK(item->mode) ? r : add_target(t, item->id, b);
         case EDIT_MOVED:
                 r = buf_printf(b, "moved %llx %c ", id, type_letter(item->mode));
                 break;
@@ -197,7 +207,7 @@ static int write_report(struct tree *t, int io_fd, const struct request *q, stru
         int r = edit_items_load(t, &items, err);
 
         for (size_t i = 0; q->report && r == 0 && i < items.count; i++)
-                r = write_item(&items.list[i], b);
+                r = write_item(t, &items.list[i], b);
         if (r == 0 && q->originals)
                 r = edits_originals(&items, io_fd, b, err);
         return r;

@@ -22,6 +22,7 @@
  *     moved <id> <type> <path now> <path in the environment>             of the environment, with all in it
  *     linked <id> <path> <path in the environment>                       a further name
  *     added <id> <type: f d l p s c b> <mode> <size> <path>              made here; folders before what is in them; `data` file name is the id in %016x
+ *     added <id> l <mode> <size> <path> <target>
  *     kept <generation> <path>                                           what this request put to kept
  *     bad <sentence>
  *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>

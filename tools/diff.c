@@ -18,6 +18,7 @@ struct showing {
         struct diff *d;
         enum form form;
         json_t *files;
+        const struct diff_file *last; /* that was shown */
         size_t shown;  /* files and distributions */
         size_t added;  /* lines */
         size_t removed;
@@ -58,19 +59,40 @@ static int show_json(struct showing *s, const struct diff_file *f)
         return json_array_append_new(s->files, row) < 0 ? -ENOMEM : 0;
 }
 
+/* Of what was moved and changed the change says both; one that replaced another of its kind is named once. */
+static bool is_said(const struct showing *s, const struct diff_file *f)
+{
+        const struct diff_file *last = s->last;
+
+        if (s->form == FORM_JSON || !last || strcmp(last->path, f->path) != 0)
+                return false;
+        return s->form == FORM_NAMES ||
+               (last->kind == CHANGE_MODIFIED && f->kind == CHANGE_MOVED && last->new.id == f->new.id);
+}
+
+static int show_name(const char *path)
+{
+        cleanup_buf struct buf name = { 0 };
+        int r = diff_name(&name, "", path);
+
+        if (r == 0)
+                printf("%s\n", name.data);
+        return r;
+}
+
 static int show_file(struct showing *s, const struct diff_file *f, struct errtext *err)
 {
-        cleanup_buf struct buf text = { 0 };
+        cleanup_buf struct buf text = { 0 }, name = { 0 };
         struct diff_lines lines;
         int r;
 
         if (s->form == FORM_JSON)
                 return show_json(s, f);
-        if (s->form == FORM_NAMES) {
-                printf("%s\n", f->path);
-                return 0;
-        }
+        if (s->form == FORM_NAMES)
+                return show_name(f->path);
         r = diff_text(s->d, f, &text, &lines, err);
+        if (r == 0)
+                r = diff_name(&name, "", f->path);
         if (r < 0)
                 return r;
         s->added += lines.added;
@@ -78,9 +100,9 @@ static int show_file(struct showing *s, const struct diff_file *f, struct errtex
         if (s->form == FORM_TEXT)
                 fwrite(text.data, 1, text.len, stdout);
         else if (lines.binary)
-                printf(" %s | binary\n", f->path);
+                printf(" %s | binary\n", name.data);
         else
-                printf(" %s | +%zu -%zu\n", f->path, lines.added, lines.removed);
+                printf(" %s | +%zu -%zu\n", name.data, lines.added, lines.removed);
         return 0;
 }
 
@@ -152,8 +174,9 @@ static int show(struct showing *s, struct errtext *err)
         s->files = json_array();
         dists = show_dists(s);
         for (size_t i = 0; r == 0 && i < s->d->count; i++) {
-                if (!is_shown(s->d, i))
+                if (!is_shown(s->d, i) || is_said(s, &s->d->files[i]))
                         continue;
+                s->last = &s->d->files[i];
                 files++;
                 r = show_file(s, &s->d->files[i], err);
         }
@@ -203,8 +226,9 @@ const struct command command_diff = {
         .name = "diff",
         .usage = "[OPTIONS] [PATH|PACKAGE]...",
         .summary = "Show what was changed since it was installed",
-        .help = "A unified diff against what fusepkg installed, as git writes it.  What pip or uv installed or removed as a whole\n"
-                "is one line: '+ rich 15.0.0 (pip)'.  Paths are those of the shell, or relative to site-packages.\n"
+        .help = "A unified diff against what fusepkg installed, as git writes it, and `git apply` reads; folders, FIFOs and the\n"
+                "like are lines of their own, which it passes over, and binary files are only named.  What pip or uv installed or\n"
+                "removed as a whole is one line: '+ rich 15.0.0 (pip)'.  Paths are those of the shell, or relative to site-packages.\n"
                 "Exit status: 0; with --exit-code 1 when anything differs; 2 when it cannot be told.",
         .options = options,
         .max_arguments = SIZE_MAX,

@@ -78,9 +78,10 @@ static int open_link(const struct diff *d, const struct diff_side *s)
         cleanup_buf struct buf target = { 0 };
         int r = fd < 0 ? -errno : 0;
 
-        /* A symlink of the user's has no data file: it is seen through the mount alone. */
         if (r == 0 && s->where == DIFF_VIEW)
                 r = view_readlink(d->view, s->id, &target);
+        else if (r == 0)
+                r = s->target ? buf_add_str(&target, s->target) : -ENODATA;
         if (r == 0)
                 r = file_write_full(fd, target.data, target.len);
         return r < 0 ? r : steal_fd(&fd);
@@ -204,6 +205,25 @@ static int origin_of(const struct diff *d, const char *path, struct buf *ret)
         return best ? buf_printf(ret, "%s%s", best->origin, path + strlen(best->path)) : 0;
 }
 
+/* What has another name now: another row says whether it was changed, too. */
+static struct diff_side new_side(const struct diff *d, const struct edit_change *c, const struct diff_side *old)
+{
+        struct diff_side s = *old;
+
+        for (size_t i = 0; c->kind == CHANGE_LINKED && i < d->report.change_count; i++) {
+                const struct edit_change *other = &d->report.changes[i];
+
+                if (other->kind != CHANGE_MODIFIED || other->id != c->id)
+                        continue;
+                s.mode = (old->mode & S_IFMT) | other->mode;
+                if (other->data) {
+                        s.where = DIFF_DATA;
+                        s.size = other->size;
+                }
+        }
+        return s;
+}
+
 static int add_change(struct diff *d, const struct edit_change *c)
 {
         struct diff_file f = { .kind = c->kind, .owned = edit_owned_has(&d->owned, c->kind, c->id, c->path, c->type) };
@@ -227,19 +247,29 @@ static int add_change(struct diff *d, const struct edit_change *c)
                 f.old = old_side(d, c->id);
                 if (!f.old.mode)
                         f.old.mode = type_of(c->type);
-                f.new = f.old;
+                f.new = new_side(d, c, &f.old);
                 return add_file(d, f, c->path, c->origin);
         case CHANGE_ADDED:
-                f.new = (struct diff_side){ DIFF_DATA, c->id, type_of(c->type) | c->mode, c->size };
+                f.new = (struct diff_side){ DIFF_DATA, c->id, type_of(c->type) | c->mode, c->size, c->target };
                 return add_file(d, f, c->path, NULL);
         }
         return 0;
 }
 
+/* What is in a folder follows it at once: "a", "a/x", "a-1.0". */
+static int path_order(const char *a, const char *b)
+{
+        while (*a && *a == *b) {
+                a++;
+                b++;
+        }
+        return (*a == '/' ? 1 : (unsigned char)*a) - (*b == '/' ? 1 : (unsigned char)*b);
+}
+
 static int by_path(const void *a, const void *b)
 {
         const struct diff_file *x = a, *y = b;
-        int order = strcmp(x->path, y->path);
+        int order = path_order(x->path, y->path);
 
         return order ? order : (int)x->kind - (int)y->kind;
 }

@@ -18,6 +18,7 @@ struct diff_side {
         uint64_t id;
         mode_t mode;   /* with the type; 0: not known */
         uint64_t size;
+        const char *target; /* of a symlink of the user's, as far as it is known: the report's */
 };
 
 struct diff_file {
@@ -50,6 +51,10 @@ int diff_open(const struct options *o, bool generated, const char *more, struct 
 void diff_close(struct diff *d);
 /* Is a distribution one that was asked about? */
 bool diff_wants_dist(const struct diff *d, const struct edit_dist *dist);
+/* Calls FN for each file of a folder that was moved (F) whose change is not one of its own: where the environment has
+ * it, where it is. */
+int diff_moved_files(const struct diff *d, const struct diff_file *f,
+                     int (*fn)(const char *from, const char *to, void *user), void *user);
 /* A descriptor of the bytes of one side, to be read from the start; of a symlink its target. */
 int diff_side_open(const struct diff *d, const struct diff_side *s);
 

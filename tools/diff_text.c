@@ -15,6 +15,30 @@ enum {
 
 extern char **environ;
 
+int diff_name(struct buf *b, const char *prefix, const char *path)
+{
+        static const char letters[] = "\"\\\a\b\t\n\v\f\r", escapes[] = "\"\\abtnvfr";
+        bool quoted = false;
+        int r;
+
+        for (const char *p = path; !quoted && *p; p++)
+                quoted = *p == '"' || *p == '\\' || (unsigned char)*p < ' ' || *p == 0x7f;
+        if (!quoted)
+                return buf_printf(b, "%s%s", prefix, path);
+        r = buf_printf(b, "\"%s", prefix);
+        for (const char *p = path; r == 0 && *p; p++) {
+                const char *letter = strchr(letters, *p);
+
+                if (letter)
+                        r = buf_printf(b, "\\%c", escapes[letter - letters]);
+                else if ((unsigned char)*p < ' ' || *p == 0x7f)
+                        r = buf_printf(b, "\\%03o", (unsigned char)*p);
+                else
+                        r = buf_add_char(b, *p);
+        }
+        return r < 0 ? r : buf_add_char(b, '"');
+}
+
 static bool is_binary(int fd)
 {
         char data[LOOKED_AT];
@@ -130,16 +154,20 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
         size_t start = ret->len;
         int r;
 
-        if (old < 0 && f->old.where == DIFF_UNKNOWN)
-                return buf_printf(ret, "Only b/%s can be seen\n", f->path);
+        if (old == -ENODATA || new == -ENODATA) {
+                r = buf_printf(ret, "Only %c/", old == -ENODATA ? 'b' : 'a');
+                if (r == 0)
+                        r = diff_name(ret, "", f->path);
+                return r < 0 ? r : buf_add_str(ret, " can be seen\n");
+        }
         if (old < 0 || new < 0)
                 return errtext_set(err, old < 0 ? old : new, "cannot read '%.900s': %s", f->path,
                                    errno_name(old < 0 ? old : new, (char[128]){ 0 }));
         if (is_same(old, new))
                 return 0;
-        r = f->old.where == DIFF_NOWHERE ? buf_add_str(&a, "/dev/null") : buf_printf(&a, "a/%s", was);
+        r = f->old.where == DIFF_NOWHERE ? buf_add_str(&a, "/dev/null") : diff_name(&a, "a/", was);
         if (r == 0)
-                r = f->new.where == DIFF_NOWHERE ? buf_add_str(&b, "/dev/null") : buf_printf(&b, "b/%s", f->path);
+                r = f->new.where == DIFF_NOWHERE ? buf_add_str(&b, "/dev/null") : diff_name(&b, "b/", f->path);
         if (r < 0)
                 return r;
         lines->binary = is_binary(old) || is_binary(new);
@@ -151,27 +179,119 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
         return r;
 }
 
+/* What git does not know is said in lines that are no patch: git and patch pass them over. */
+static bool is_gits(mode_t mode)
+{
+        return !mode || S_ISREG(mode) || S_ISLNK(mode);
+}
+
+static const char *kind_name(mode_t mode)
+{
+        return S_ISDIR(mode)  ? "folder" :
+               S_ISFIFO(mode) ? "FIFO" :
+               S_ISSOCK(mode) ? "socket" :
+               S_ISREG(mode)  ? "file" :
+               S_ISLNK(mode)  ? "symlink" :
+                                "device";
+}
+
+static int add_header(struct buf *b, const char *was, const char *path)
+{
+        int r = buf_add_str(b, "diff --git ");
+
+        if (r == 0)
+                r = diff_name(b, "a/", was);
+        if (r == 0)
+                r = buf_add_char(b, ' ');
+        if (r == 0)
+                r = diff_name(b, "b/", path);
+        return r < 0 ? r : buf_add_char(b, '\n');
+}
+
+static int add_names(struct buf *b, const char *was, const char *path)
+{
+        int r = buf_add_str(b, "rename from ");
+
+        if (r == 0)
+                r = diff_name(b, "", was);
+        if (r == 0)
+                r = buf_add_str(b, "\nrename to ");
+        if (r == 0)
+                r = diff_name(b, "", path);
+        return r < 0 ? r : buf_add_char(b, '\n');
+}
+
+static int add_moved(const char *from, const char *to, void *user)
+{
+        struct buf *b = user;
+        int r = add_header(b, from, to);
+
+        return r < 0 ? r : add_names(b, from, to);
+}
+
+static int add_special(const struct diff *d, const struct diff_file *f, struct buf *b)
+{
+        const char *kind = kind_name(f->new.mode ? f->new.mode : f->old.mode);
+        int r;
+
+        if (f->kind == CHANGE_MOVED) {
+                r = buf_printf(b, "Moved %s:\n", kind);
+                if (r == 0)
+                        r = add_names(b, f->from, f->path);
+                return r < 0 || !S_ISDIR(f->old.mode) ? r : diff_moved_files(d, f, add_moved, b);
+        }
+        r = buf_printf(b, "%s %s: ",
+                       f->kind == CHANGE_ADDED   ? "New" :
+                       f->kind == CHANGE_REMOVED ? "Removed" :
+                                                   "Changed",
+                       kind);
+        if (r == 0)
+                r = diff_name(b, "", f->path);
+        if (r == 0 && f->old.mode && f->new.mode && f->old.mode != f->new.mode)
+                r = buf_printf(b, ", mode %06o, was %06o", f->new.mode, f->old.mode);
+        return r < 0 ? r : buf_add_char(b, '\n');
+}
+
+static unsigned git_mode(mode_t mode)
+{
+        return S_ISLNK(mode) ? 0120000 : mode;
+}
+
+static int add_patch(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *lines,
+                     struct errtext *err)
+{
+        const char *was = f->from ? f->from : f->path;
+        int r = add_header(ret, was, f->path);
+
+        /* git wants it in this order. */
+        if (r == 0 && f->kind == CHANGE_MODIFIED && f->old.mode && f->old.mode != f->new.mode)
+                r = buf_printf(ret, "old mode %06o\nnew mode %06o\n", git_mode(f->old.mode), git_mode(f->new.mode));
+        if (r == 0 && f->kind == CHANGE_ADDED)
+                r = buf_printf(ret, "new file mode %06o\n", git_mode(f->new.mode));
+        else if (r == 0 && f->kind == CHANGE_REMOVED)
+                r = buf_printf(ret, "deleted file mode %06o\n", git_mode(f->old.mode));
+        else if (r == 0 && f->from)
+                r = add_names(ret, was, f->path);
+        return r < 0 || f->kind == CHANGE_MOVED ? r : add_bytes(d, f, was, ret, lines, err);
+}
+
+/* A hard link is a file more: git knows no links, and takes back no copies. */
+static struct diff_file as_added(const struct diff_file *f)
+{
+        return (struct diff_file){ .kind = CHANGE_ADDED, .path = f->path, .new = f->new };
+}
+
 int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines,
               struct errtext *err)
 {
-        const char *was = f->from ? f->from : f->path;
+        const struct diff_file added = as_added(f);
         struct diff_lines lines = { 0 };
-        bool differ = f->kind != CHANGE_MOVED && f->kind != CHANGE_LINKED;
-        int r = buf_printf(ret, "diff --git a/%s b/%s\n", was, f->path);
+        int r;
 
-        if (r == 0 && f->kind == CHANGE_ADDED)
-                r = buf_printf(ret, "new file mode %06o\n", f->new.mode);
-        else if (r == 0 && f->kind == CHANGE_REMOVED)
-                r = buf_printf(ret, "deleted file mode %06o\n", f->old.mode);
-        else if (r == 0 && f->kind == CHANGE_LINKED)
-                r = buf_printf(ret, "copy from %s\ncopy to %s\n", was, f->path);
-        else if (r == 0 && f->from)
-                r = buf_printf(ret, "rename from %s\nrename to %s\n", was, f->path);
-        if (r == 0 && f->kind == CHANGE_MODIFIED && f->old.mode && f->old.mode != f->new.mode)
-                r = buf_printf(ret, "old mode %06o\nnew mode %06o\n", f->old.mode, f->new.mode);
-        if (r == 0 && differ && (f->old.where == DIFF_NOWHERE || S_ISREG(f->old.mode) || S_ISLNK(f->old.mode)) &&
-            (f->new.where == DIFF_NOWHERE || S_ISREG(f->new.mode) || S_ISLNK(f->new.mode)))
-                r = add_bytes(d, f, was, ret, &lines, err);
+        if (f->kind == CHANGE_LINKED)
+                f = &added;
+        r = is_gits(f->old.mode) && is_gits(f->new.mode) ? add_patch(d, f, ret, &lines, err) : add_special(d, f, ret);
+
         if (ret_lines)
                 *ret_lines = lines;
         return r == -ENOMEM ? errtext_set(err, r, "out of memory") : r;

@@ -2,7 +2,7 @@
 
 #include "fs/edits_report.h"
 
-enum { WORDS_MAX = 6 };
+enum { WORDS_MAX = 7 };
 
 /* A line, cut into words; those that are paths are decoded on their own. */
 struct line {
@@ -58,6 +58,7 @@ static int take_type(const char *word, char *ret)
 static void change_release(struct edit_change *c)
 {
         free(c->path);
+        free(c->target);
         free(c->origin);
 }
 
@@ -77,12 +78,12 @@ static int take_change(struct edit_report *r, struct edit_change *c)
         return 0;
 }
 
-/* "modified ID MODE SIZE DATA PATH" and "added ID TYPE MODE SIZE PATH". */
+/* "modified ID MODE SIZE DATA PATH" and "added ID TYPE MODE SIZE PATH [TARGET]". */
 static int parse_present(const struct line *l, struct edit_change *c)
 {
         bool added = c->kind == CHANGE_ADDED;
         uint64_t mode = 0, data = 1;
-        int r = l->count == 6 ? take_number(l->words[1], 16, &c->id) : -EBADMSG;
+        int r = l->count == 6 || (l->count == 7 && added) ? take_number(l->words[1], 16, &c->id) : -EBADMSG;
 
         c->type = 'f';
         if (r == 0 && added)
@@ -97,6 +98,8 @@ static int parse_present(const struct line *l, struct edit_change *c)
                 r = -EBADMSG;
         c->mode = (unsigned)mode;
         c->data = data && c->type == 'f';
+        if (r == 0 && l->count == 7)
+                r = c->type == 'l' ? take_path(l->words[6], &c->target) : -EBADMSG;
         return r < 0 ? r : take_path(l->words[5], &c->path);
 }
 

@@ -20,6 +20,7 @@ struct edit_change {
         uint64_t size;  /* likewise */
         bool data;      /* the bytes are the user's: in edits.data/<id, %016x> */
         char *path;     /* where it is; CHANGE_REMOVED: was */
+        char *target;   /* of an added symlink; NULL: the mount is one of a version that does not say */
         char *origin;   /* CHANGE_MOVED, CHANGE_LINKED: where the environment has it; else NULL */
 };
 

@@ -12,6 +12,7 @@ static const char sample[] = HEAD "modified 100000003 755 14 1 a%20b.py\n"
                                   "linked 100000005 twin.py pkg/x.py\n"
                                   "removed 10 f pkg/y.py\n"
                                   "added 4000000000000001 l 777 3 z%0A\n"
+                                  "added 4000000000000002 l 777 3 zz a%20b\n"
                                   "kept 7 pkg/a%25\n"
                                   "reverted pkg\n"
                                   "bad two%20words\n"
@@ -26,7 +27,7 @@ static void every_line_is_read(void **state)
         (void)state;
         assert_int_equal(edit_report_parse(sample, strlen(sample), &r, NULL), 0);
         assert_int_equal(r.generation, 7);
-        assert_int_equal(r.change_count, 5);
+        assert_int_equal(r.change_count, 6);
         c = edit_report_find(&r, "a b.py", CHANGE_MODIFIED);
         assert_non_null(c);
         assert_int_equal(c->id, 0x100000003);
@@ -40,6 +41,8 @@ static void every_line_is_read(void **state)
         c = edit_report_find(&r, "z\n", CHANGE_ADDED);
         assert_int_equal(c->id, UINT64_C(0x4000000000000001));
         assert_false(c->data); /* a symlink's bytes are not in a file */
+        assert_null(c->target);
+        assert_string_equal(edit_report_find(&r, "zz", CHANGE_ADDED)->target, "a b");
         assert_string_equal(r.kept.list[0], "7/pkg/a%");
         assert_string_equal(r.reverted.list[0], "pkg");
         assert_string_equal(r.bad.list[0], "two words");
@@ -53,7 +56,7 @@ static void what_is_broken_is_refused(void **state)
                 HEAD "removed 10 q a\nend\n", HEAD "removed 10 f a b\nend\n", HEAD "added 1 f 9 1 a\nend\n",
                 HEAD "added 1 f 644 -1 a\nend\n", HEAD "modified 1 644 1 2 a\nend\n", HEAD "removed 10 f %zz\nend\n",
                 HEAD "removed 10 f %00\nend\n", HEAD "whatever\nend\n", HEAD "added 1 f 7777777 1 a\nend\n",
-                HEAD "a b c d e f g h\nend\n",
+                HEAD "a b c d e f g h\nend\n", HEAD "added 1 f 644 1 a b\nend\n", HEAD "modified 1 644 1 1 a b\nend\n",
         };
 
         (void)state;

@@ -30,6 +30,59 @@ def test_a_patch_makes_it_the_same(changed, account):
     assert (before / "demo/run.sh").stat().st_mode & 0o777 == 0o755
 
 
+ODD = {"demo/__init__.py": "", "demo/a.py": "a = 1\nb = 2\n", "demo/b.py": "b = 1\n", "demo/over.py": "o = 1\n", "demo/kind": "file\n",
+       "demo/folder/x": "x\n", "demo/link": "l\n", "demo/twin": "t\n", "demo/end": "no end", "demo-1/x": "",
+       **{f"moved/{name}": f"{name}\n" * 3 for name in ("same", "changed", "mode", "gone", "out", "deep/same", "sub/same")}}
+ODD_CHANGES = """
+mv demo/a.py "demo/odd name é.py"; echo 'c = 3' >> "demo/odd name é.py"
+mv demo/b.py demo/over.py
+printf '1' > "demo/$(printf 'tab\\there').py"; echo 2 > "demo/$(printf 'nl\\nname')"; echo 3 > 'demo/q"\\'
+rm demo/kind; mkdir demo/kind; echo x > demo/kind/x
+rm -r demo/folder; echo y > demo/folder
+rm demo/link; ln -s 'a target' demo/link; ln -s other demo/new_link
+ln demo/twin demo/other_twin; echo more >> demo/twin
+printf '\\n' >> demo/end; : > demo/empty; mkfifo demo/fifo; mkdir -p demo/new/folder; chmod 700 demo-1
+mv moved renamed; echo x >> renamed/changed; chmod 755 renamed/mode; rm renamed/gone; mv renamed/out out; mv renamed/sub demo/sub
+mv demo/__init__.py t; mv demo-1/x demo/__init__.py; mv t demo-1/x
+"""
+
+
+def odd_tree(account, folder):
+    """What git keeps: bytes, targets, and whether it can be run."""
+    code = ("import os, sys\nfor d, _, names in os.walk(sys.argv[1]):\n  for n in names:\n    p = os.path.join(d, n); s = os.lstat(p).st_mode\n"
+            "    if n[0] == '.' or '.dist-info' in p or '.fusepkg' in p or s & 0o170000 == 0o10000: continue\n"
+            "    print([p[len(sys.argv[1]):], s & 0o170100, os.readlink(p) if os.path.islink(p) else open(p, 'rb').read()])")
+    return sorted(account.run([account.tools / "bin/python", "-c", code, folder]).out.splitlines())
+
+
+def test_git_applies_a_patch_of_anything_forwards_and_back(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=ODD))
+    work = account.make_folder(account.work / "before")
+    account.run(["cp", "-r", "--", *(venv.site / name for name in ("demo", "demo-1", "moved")), work])
+    before = odd_tree(account, work)
+    shell(venv, ODD_CHANGES.replace("\\\\", "\\"))
+    patch = venv.fusepkg("diff").out
+    account.run(["git", "apply", "-"], cwd=work, input=patch)
+    assert odd_tree(account, work) == odd_tree(account, venv.site)
+    account.run(["git", "apply", "-R", "-"], cwd=work, input=patch)
+    assert odd_tree(account, work) == before
+    for line in ("New FIFO: demo/fifo", "New folder: demo/new/folder", "Moved folder:", "Changed folder: demo-1, mode 040700, was 040755"):
+        assert line in patch.splitlines()
+    names = venv.fusepkg("diff", "--name-only").out.splitlines()
+    assert '"demo/nl\\nname"' in names and '"demo/tab\\there.py"' in names
+    assert len(names) == len(set(names))
+    venv.fusepkg("umount")
+    assert venv.fusepkg("diff").out == patch
+
+
+def test_a_new_folder_is_named_only_when_it_is_empty(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=BEFORE))
+    shell(venv, "mkdir new new-1; echo x > new/x; echo x > new-1/x")
+    assert venv.fusepkg("diff", "--name-only").out.splitlines() == ["new/x", "new-1/x"]
+
+
 def binary_part(patch):
     start = patch.index("diff --git a/demo/data.bin")
     return patch[start:patch.index("diff --git", start + 1)]
