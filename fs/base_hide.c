@@ -9,6 +9,8 @@
 
 enum { RECORD_MAX = 64 << 20 }; /* bytes; the largest real one has 3 MB */
 
+static const char *const own_files[] = { BASE_START_FILE, BASE_GUARD_FILE, BASE_FILE_NEW };
+
 struct hidden {
         XXH128_hash_t *paths; /* sorted; 128 bits, so that no two paths meet */
         size_t count;
@@ -28,6 +30,14 @@ bool hidden_has(const struct hidden *h, const char *path, size_t len)
                 return false;
         key = XXH3_128bits(path, len);
         return bsearch(&key, h->paths, h->count, sizeof(key), compare_hash) != NULL;
+}
+
+bool base_is_own(const char *name)
+{
+        for (size_t i = 0; i < ARRAY_LEN(own_files); i++)
+                if (strcmp(name, own_files[i]) == 0)
+                        return true;
+        return false;
 }
 
 static int add_hash(struct hidden *h, const char *path, size_t len)
@@ -263,10 +273,8 @@ int hidden_new(struct base *b, char *const *names, size_t n, struct hidden **ret
         struct folders f = { 0 };
         int r = h ? 0 : errtext_set(err, -ENOMEM, "out of memory");
 
-        if (r == 0)
-                r = add_hash(h, BASE_START_FILE, strlen(BASE_START_FILE));
-        if (r == 0)
-                r = add_hash(h, BASE_START_FILE_NEW, strlen(BASE_START_FILE_NEW));
+        for (size_t i = 0; i < ARRAY_LEN(own_files) && r == 0; i++)
+                r = add_hash(h, own_files[i], strlen(own_files[i]));
         for (size_t i = 0; i < n && r == 0; i++)
                 r = hide_distribution(b, h, &f, names[i], err);
         if (r == 0 && n)

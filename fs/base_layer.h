@@ -27,10 +27,11 @@ enum {
 
 #define BASE_NODES_FILE "base-nodes"
 
-/* What fusepkg itself has in the bare folder (tools/python_start.h), always hidden; the second name while it is
+/* What fusepkg itself has in the bare folder (tools/python_start.h), always hidden; the last name while one of them is
  * written. */
 #define BASE_START_FILE "fusepkg.pth"
-#define BASE_START_FILE_NEW "fusepkg.pth.new"
+#define BASE_GUARD_FILE "fusepkg_is_not_mounted-run_fusepkg_mount.egg-info"
+#define BASE_FILE_NEW "fusepkg.pth.new"
 
 struct base;
 struct hidden;
@@ -48,6 +49,8 @@ const char *base_path(struct base *b, uint64_t number);
 /* What the dist-info folders NAMES[0..N) of the base hide, and what is fusepkg's own there. */
 int hidden_new(struct base *b, char *const *names, size_t n, struct hidden **ret, struct errtext *err);
 void hidden_free(struct hidden *h); /* NULL is fine */
+/* Whether a file of that name in the bare folder is fusepkg's own. */
+bool base_is_own(const char *name);
 bool hidden_has(const struct hidden *h, const char *path, size_t len);
 
 /* lstat; -ENOENT also for what is hidden.  Links count 1 for files, 2 and the visible subfolders for folders. */

@@ -21,8 +21,8 @@ enum {
 static bool is_ignored(const char *name)
 {
         return strcmp(name, ENVIRONMENT_DIR) == 0 || strcmp(name, DATA_DIR) == 0 ||
-               strcmp(name, BASE_START_FILE) == 0 || strcmp(name, BASE_START_FILE_NEW) == 0 ||
-               strcmp(name, "__pycache__") == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+               base_is_own(name) || strcmp(name, "__pycache__") == 0 || strcmp(name, ".") == 0 ||
+               strcmp(name, "..") == 0;
 }
 
 static int list_bare(const struct target *t, struct outside_paths *ret)

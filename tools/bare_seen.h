@@ -1,7 +1,8 @@
 /* bare_seen.h: what has appeared in the bare site-packages while it was not mounted.
  *
- * Programs that start no Python (uv, when it knows the interpreter already; cp) can install there.  Nothing keeps them
- * from it: a folder without the right to write would keep `rm -rf` of its owner away as well.  So it is noticed:
+ * uv, which starts no Python when it knows the interpreter already, is kept from it (python_start.h).  Others (cp, pip
+ * with --target, whoever installs when mounting has failed) are not: a folder without the right to write would keep
+ * `rm -rf` of its owner away as well, and not root.  So it is noticed:
  * `.fusepkg/bare-seen` has the names that were there when fusepkg last saw the folder, `.fusepkg/bare-new` those that
  * have appeared since and that nobody was told of (both: one percent-encoded name a line).  All of it is shown in the
  * mount, below what fusepkg installed; but a distribution that fusepkg has, too, is newer in the bare folder, and so

@@ -73,6 +73,11 @@ static const char script[] =
         "except OSError as e:\n"
         "    say('cannot mount what belongs into %s: %s' % (sitedir, e))\n";
 
+static const char guard[] = "Metadata-Version: 1.0\n"
+                            "Name: fusepkg-is-not-mounted\n"
+                            "Version: 0\n"
+                            "Summary: `fusepkg mount` shows what is installed in this environment\n";
+
 /* As a literal of Python: ASCII alone, whatever encoding the file is read in. */
 static int add_literal(struct buf *b, const char *prefix, const char *text)
 {
@@ -141,29 +146,30 @@ static int open_site(const struct target *t)
         return st.st_uid == t->owner ? steal_fd(&fd) : -EPERM;
 }
 
-static int replace(int site_fd, const struct buf *text)
+static int replace(int site_fd, const char *name, const void *data, size_t len)
 {
         cleanup_close int fd = -1;
         int r;
 
-        (void)unlinkat(site_fd, BASE_START_FILE_NEW, 0); /* of a run that was killed */
-        fd = file_open_own(site_fd, BASE_START_FILE_NEW, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        (void)unlinkat(site_fd, BASE_FILE_NEW, 0); /* of a run that was killed */
+        fd = file_open_own(site_fd, BASE_FILE_NEW, O_WRONLY | O_CREAT | O_EXCL, 0644);
         if (fd < 0)
                 return fd;
-        r = file_write_full(fd, text->data, text->len);
-        if (r == 0 && renameat(site_fd, BASE_START_FILE_NEW, site_fd, BASE_START_FILE) < 0)
+        r = file_write_full(fd, data, len);
+        if (r == 0 && renameat(site_fd, BASE_FILE_NEW, site_fd, name) < 0)
                 r = -errno;
         if (r < 0)
-                (void)unlinkat(site_fd, BASE_START_FILE_NEW, 0);
+                (void)unlinkat(site_fd, BASE_FILE_NEW, 0);
         return r;
 }
 
-static int is_there(int site_fd, const struct buf *text)
+static int write_file(int site_fd, const char *name, const void *data, size_t len)
 {
         cleanup_buf struct buf old = { 0 };
 
-        return file_read_at(site_fd, BASE_START_FILE, FILE_MAX, &old) == 0 && old.len == text->len &&
-               memcmp(old.data, text->data, text->len) == 0;
+        if (file_read_at(site_fd, name, FILE_MAX, &old) == 0 && old.len == len && memcmp(old.data, data, len) == 0)
+                return 0;
+        return replace(site_fd, name, data, len);
 }
 
 int python_start_write(const struct target *t, struct errtext *err)
@@ -177,8 +183,10 @@ int python_start_write(const struct target *t, struct errtext *err)
                 (void)unlinkat(t->state_fd, EJECT_FILE, 0);
         if (r == 0)
                 r = python_start_text(program.data, t->site_rel, &text);
-        if (r == 0 && !is_there(site, &text))
-                r = replace(site, &text);
+        if (r == 0)
+                r = write_file(site, BASE_START_FILE, text.data, text.len);
+        if (r == 0)
+                r = write_file(site, BASE_GUARD_FILE, guard, sizeof(guard) - 1);
         return r < 0 ? errtext_set(err, r,
                                    "cannot write '%s/" BASE_START_FILE
                                    "', so Python will not mount the environment by itself: %s",

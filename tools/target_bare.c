@@ -1,6 +1,7 @@
 /* The part of target.h about distributions that somebody else has put into site-packages. */
 #include "tools/target.h"
 
+#include "fs/base_layer.h"
 #include "store/files.h"
 #include "store/metadata.h"
 #include "store/wheel_name.h"
@@ -99,7 +100,7 @@ static int collect(const struct target *t, DIR *dir, bool all, struct bare_name 
         while ((d = readdir(dir))) {
                 struct bare_name *n;
 
-                if (d->d_name[0] == '~' || d->d_name[0] == '.') /* what pip has left */
+                if (d->d_name[0] == '~' || d->d_name[0] == '.' || base_is_own(d->d_name)) /* '~': what pip has left */
                         continue;
                 if (!ends_with(d->d_name, ".dist-info") && !ends_with(d->d_name, ".egg-info"))
                         continue;

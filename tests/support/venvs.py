@@ -5,6 +5,10 @@ import subprocess
 from support import guard
 
 SYSTEM_PYTHON = os.environ.get("FUSEPKG_TEST_PYTHON", "/usr/bin/python3")
+# What fusepkg itself has in the bare site-packages: it mounts when Python starts, and keeps uv out.
+START_FILE = "fusepkg.pth"
+GUARD_FILE = "fusepkg_is_not_mounted-run_fusepkg_mount.egg-info"
+OWN_FILES = (START_FILE, GUARD_FILE)
 
 
 class Venv:

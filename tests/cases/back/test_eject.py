@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.venvs import OWN_FILES
+
 # What stands below a folder, as its owner sees it: type, permissions, time, bytes or target, and which names are one file.
 LOOK = r"""
 import hashlib, json, os, stat, sys
@@ -17,7 +19,7 @@ def walk(where, at):
         path = os.path.join(where, name)
         st = os.lstat(path)
         row = [stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode), st.st_mtime_ns]
-        if at == '' and name in ('.fusepkg', 'fusepkg.pth'):
+        if at == '' and name in ('.fusepkg', *sys.argv[2:]):
             continue
         if stat.S_ISREG(st.st_mode):
             row += [hashlib.sha256(open(path, 'rb').read()).hexdigest(), inodes.setdefault(st.st_ino, at + name)]
@@ -32,7 +34,7 @@ print(json.dumps(found))
 
 
 def look(venv, path=None):
-    return json.loads(venv.account.run(["/usr/bin/python3", "-c", LOOK, path or venv.site]).out)
+    return json.loads(venv.account.run(["/usr/bin/python3", "-c", LOOK, path or venv.site, *OWN_FILES]).out)
 
 
 def wheels(make_wheel):

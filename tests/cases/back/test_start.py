@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from support.account import Account
-
-PTH = "fusepkg.pth"
+from support.venvs import OWN_FILES
+from support.venvs import START_FILE as PTH
 FACTS = "import demo, sys; print(demo.version, [p for p in sys.path if 'site-packages' in p])"
 
 
@@ -97,15 +97,16 @@ def test_what_was_looked_for_before_is_found(account, venv):
     assert quiet(venv.run_python("import sys, demo; print(sys.first)")) == "None\n"
 
 
-def test_it_is_hidden_in_the_mount(account, venv, folder):
-    assert (venv.site / PTH).exists()
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_it_is_hidden_in_the_mount(account, venv, name):
+    assert (venv.site / name).exists()
     venv.fusepkg("mount")
-    assert PTH not in account.run(["ls", "-a", venv.site]).out
-    account.run(["test", "!", "-e", venv.site / PTH])
+    assert name not in account.run(["ls", "-a", venv.site]).out
+    account.run(["test", "!", "-e", venv.site / name])
     venv.fusepkg("umount")
     out = account.tmp / "out"
     venv.fusepkg("export", "--to", out)
-    assert not list(out.rglob(PTH))
+    assert not list(out.rglob(name))
 
 
 def test_add_without_mounting_is_shown_by_a_start(account, new_venv, make_wheel):

@@ -6,6 +6,8 @@ import pytest
 
 from wheels import CASES
 
+from support.venvs import OWN_FILES
+
 
 def everything(folder, skip):
     """path -> kind, mode and bytes of all that is below FOLDER, but for what is in SKIP."""
@@ -65,7 +67,7 @@ def test_accepted(case, fusepkg, venv, store, folder):
 
     assert case.words in result.err
     assert ("warning" in result.err) == bool(case.words), result
-    assert everything(venv.site, skip={str(venv.site / "fusepkg.pth")}) == bare, "the bare site-packages stay as they are"
+    assert everything(venv.site, skip={str(venv.site / name) for name in OWN_FILES}) == bare, "the bare site-packages stay as they are"
     assert everything(folder, skip={str(store), str(venv)}) == outside, "nothing is written outside of the venv"
     assert os.listdir(store / "staging") == []
     assert fusepkg("store", "verify", "--json").json()["ok"]

@@ -1,6 +1,7 @@
 """What somebody else has put into the bare site-packages: visible, untouched, hidden when replaced, and back after
 umount."""
 from support import tree
+from support.venvs import OWN_FILES
 
 
 def bare_venv(account, new_venv, make_wheel, version="1.0"):
@@ -21,9 +22,9 @@ def run_bare(account, venv, script):
 
 
 def snapshot(account, venv):
-    """Without what makes Python's start mount."""
+    """Without fusepkg's own files."""
     found = tree.snapshot_venv_as(account, venv)
-    return {path: what for path, what in found.items() if not path.endswith("/fusepkg.pth")}
+    return {path: what for path, what in found.items() if path.rpartition("/")[2] not in OWN_FILES}
 
 
 def test_a_replaced_one_is_hidden_and_comes_back(account, new_venv, make_wheel):

@@ -2,6 +2,7 @@
 import pytest
 
 from support import tree
+from support.venvs import OWN_FILES
 
 
 def bare_install(venv, *wheels):
@@ -9,8 +10,8 @@ def bare_install(venv, *wheels):
 
 
 def snapshot(venv):
-    """Without what makes Python's start mount."""
-    return tree.snapshot(venv.site, skip=lambda path: path == "fusepkg.pth")
+    """Without fusepkg's own files."""
+    return tree.snapshot(venv.site, skip=lambda path: path in OWN_FILES)
 
 
 def bare_version(venv):
