@@ -125,16 +125,21 @@ def broken(venv, env=None):
     return result.err
 
 
-def test_a_missing_fusepkg_is_one_line(account, new_venv, make_wheel, folder, installed, tools):
+def test_a_missing_or_broken_fusepkg_is_one_line(account, new_venv, make_wheel, folder, installed, tools):
     copy = folder / "copy"
     shutil.copytree(installed, copy)
     other = Account(account.name, folder, account.mark, copy, tools)
     venv = new_venv(other)
     venv.fusepkg("add", make_wheel("demo"))
     venv.fusepkg("umount")
-    shutil.rmtree(copy)
-    said = broken(venv)
-    assert str(copy / "bin/fusepkg") in said and "install fusepkg" in said and str(venv.site / PTH) in said
+    program = copy / "bin/fusepkg"
+    for damage in (lambda: program.chmod(0o644), lambda: program.write_bytes(b"\x7fELF"), lambda: os.truncate(program, 0),
+                   lambda: program.write_text("#!/bin/sh\nkill -SEGV $$\n"), program.unlink, lambda: shutil.rmtree(copy)):
+        damage()
+        said = broken(venv)
+        assert str(program) in said and "install fusepkg" in said and str(venv.site / PTH) in said
+        if program.exists():
+            program.chmod(0o755)
 
 
 def test_a_failure_says_which_command_to_run(venv):
