@@ -2,6 +2,7 @@
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,25 @@ def test_in_bubblewrap(account, venv):
     out = account.run(["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_SYS_ADMIN",
                        entrypoint(account), "--venv", venv, "--", venv.python, "-c", "import demo; print(demo.version)"]).out
     assert out == "1.0\n" and not venv.is_mounted
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_in_a_sandbox_what_is_missing_is_named(user, new_venv, make_wheel):
+    """Nothing there tells what made it; but its root may not mount."""
+    venv = new_venv(user)
+    venv.fusepkg("add", "--no-mount", make_wheel("demo"))
+    links = [path for path in Path("/").iterdir() if path.is_symlink()]
+    apart = (*links, Path("/dev"), Path("/proc"), Path("/run"))
+    folders = [path for path in Path("/").iterdir() if path.is_dir() and path not in apart]
+    box = ["bwrap", "--unshare-user", "--uid", "0", "--gid", "0", "--proc", "/proc", "--dev", "/dev",
+           *(word for path in folders for word in ("--bind", path, path)),
+           *(word for path in links for word in ("--symlink", path.readlink(), path))]
+    if user.run([*box, "true"], status=None).status != 0:
+        pytest.skip(f"{user.name} may not make a user namespace here")
+    mount = [user.installed / "bin/fusepkg", "mount", "--venv", venv]
+    said = user.run([*box, *mount], status=1).err
+    assert "--dev-bind /dev/fuse /dev/fuse" in said and "--cap-add CAP_SYS_ADMIN" in said and "fusepkg export" in said
+    box += ["--dev-bind", "/dev/fuse", "/dev/fuse"]
+    said = user.run([*box, *mount], status=1).err
+    assert "--dev-bind" not in said and "--cap-add CAP_SYS_ADMIN" in said and "fusepkg export" in said
+    user.run([*box, "--cap-add", "CAP_SYS_ADMIN", entrypoint(user), "--venv", venv, "--", "true"])
