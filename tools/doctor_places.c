@@ -48,12 +48,20 @@ static int store_path_of(const struct doctor_place *p, char **ret)
         return default_store_path(ret);
 }
 
+static int open_store(const struct doctor_place *p, enum store_mode mode, struct errtext *err)
+{
+        struct store *s = NULL;
+        int r = p->target ? target_store(p->target, mode, &s, err) : default_store(mode, &s, err);
+
+        store_close(s);
+        return r;
+}
+
 int doctor_places_store(const struct doctor_place *p, struct finding *ret)
 {
         cleanup_free char *path = NULL, *there = NULL, *real = NULL;
         char type[64], free_text[32];
         struct errtext err = { "" };
-        struct store *s = NULL;
         struct statvfs v;
         bool exists;
         int r = store_path_of(p, &path);
@@ -80,8 +88,14 @@ int doctor_places_store(const struct doctor_place *p, struct finding *ret)
                             there);
                 return 0;
         }
-        r = p->target ? target_store(p->target, STORE_WRITE, &s, &err) : default_store(STORE_WRITE, &s, &err);
-        store_close(s);
+        r = open_store(p, STORE_WRITE, &err);
+        /* As containers have the host's: it serves all but filling it. */
+        if ((r == -EROFS || r == -EACCES) && open_store(p, STORE_READ, &err) == 0) {
+                size_t len = strlen(ret->found);
+
+                snprintf(ret->found + len, sizeof(ret->found) - len, "; it is read-only: wheels that it lacks cannot be added");
+                r = 0;
+        }
         /* An empty folder becomes a store with the first `add`. */
         ret->ok = r == 0 || (r == -ENOENT && access(path, W_OK | X_OK) == 0);
         if (!ret->ok)

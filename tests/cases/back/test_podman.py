@@ -150,7 +150,8 @@ def host_alone(root, new_venv, make_wheel, folder):
 
 EVERYTHING = MAKE + """
     echo 'n = 5' >> demo.py
-    fusepkg list; fusepkg status | grep -qx /venv; fusepkg diff; fusepkg freeze; fusepkg store du; fusepkg store verify; fusepkg doctor || true
+    fusepkg list; fusepkg status | grep -qx /venv; fusepkg diff; fusepkg freeze; fusepkg store du; fusepkg store verify
+    fusepkg doctor >/tmp/said || true; grep '^store .* ok .*read-only' /tmp/said
     ! fusepkg verify; fusepkg revert --all; fusepkg verify; fusepkg export --to /tmp/exported
     fusepkg remove -q other; fusepkg add -q /wheels/other*.whl; python -c 'import other'
     ! fusepkg add -q /wheels/more/*.whl 2>/tmp/said; grep -q read-only /tmp/said; grep -q mine-1.0 /tmp/said
