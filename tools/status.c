@@ -139,7 +139,7 @@ static void print_status(const struct status *s)
         if (s->store)
                 printf("  store %s, generation %llu\n", s->store, (unsigned long long)s->generation);
         if (s->edited)
-                printf("  %zu changed or new file%s: `fusepkg diff` shows them\n", s->edited,
+                printf("  %zu changed or new file%s, bytecode included: `fusepkg diff --generated` shows them\n", s->edited,
                        s->edited == 1 ? "" : "s");
         for (size_t i = 0; i < s->kept.count; i++)
                 print_name("  kept: " ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);

@@ -145,4 +145,4 @@ def test_status_counts_edits(venv):
     assert venv.fusepkg("status", "--json").json()[0]["edited"] == 0
     shell(venv, "echo mine > demo/old.py; echo new > demo/new.py")
     assert venv.fusepkg("status", "--json").json()[0]["edited"] == 2
-    assert "2 changed or new files" in venv.fusepkg("status").out
+    assert "2 changed or new files, bytecode included: `fusepkg diff --generated`" in venv.fusepkg("status").out
