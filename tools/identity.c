@@ -142,5 +142,8 @@ int identity_settle(const struct target *t, struct errtext *err)
                         ui_say("'%s' was moved here from '%s': scripts of packages are written again; bin/activate still names the old place",
                                t->venv, old);
         }
-        return r < 0 ? r : identity_note(t, err);
+        if (r == 0)
+                r = identity_note(t, err);
+        /* A venv that can only be read is shown as it is; whoever would change it is told later. */
+        return r == -EROFS ? 0 : r;
 }

@@ -1,4 +1,6 @@
 """Venvs that were moved, copied or cleared, and stores that were moved or deleted."""
+import subprocess
+
 import pytest
 
 from support.venvs import Venv
@@ -132,6 +134,29 @@ def test_a_place_is_listed_once(account, venv, make_wheel, new_venv):
     moved.close()
     account.run(["rm", "-rf", moved.path])
     assert look() == {str(venv.path): "missing", str(moved.path): "missing"}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_venv_that_can_only_be_read_is_shown_at_another_place(root, new_venv, make_wheel, moved):
+    """As a container has one that is bound into it."""
+    venv = new_venv(root)
+    venv.fusepkg("add", tool(make_wheel))
+    venv.fusepkg("umount")
+    source = move(venv).path if moved else venv.path
+    place = venv.path.with_name("place")
+    place.mkdir()
+    subprocess.run(["mount", "--bind", source, place], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        there = at(venv, "place")
+        result = there.run_python("import demo; print(demo.version)")
+        assert (result.out, result.err) == ("1.0\n", "") and there.is_mounted
+        there.fusepkg("umount")
+        assert there.fusepkg("mount").err.count("\n") == 1
+        assert "Read-only" in there.fusepkg("remove", "demo", status=1).err
+        there.fusepkg("umount")
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_adopting_what_is_no_copy_changes_nothing(venv):
