@@ -19,10 +19,11 @@ def installed(session_folder):
 
 
 def test_a_process_is_ended_and_named(root, folder):
-    process = root.start(["sleep", "1000"])
+    process = root.start(["sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()  # else its environment may not be there yet
     complaints = guard.clear([folder], root.mark)
-    assert complaints == [f"still running: {process.pid} sleep 1000"]
-    process.wait()
+    assert complaints == [f"still running: {process.pid} sh -c echo; read line"]
+    process.communicate()
     assert guard.clear([folder], root.mark) == []
 
 
