@@ -214,6 +214,23 @@ static int absolute(const char *path, struct buf *ret)
         return r;
 }
 
+/* Is there a ".." with nothing before it to go back from? */
+static bool leads_out(const char *path)
+{
+        long depth = 0;
+
+        for (const char *p = path; *p && depth >= 0;) {
+                size_t len = strcspn(p, "/");
+
+                if (len == 2 && p[0] == '.' && p[1] == '.')
+                        depth--;
+                else if (len && !(len == 1 && p[0] == '.'))
+                        depth++;
+                p += len + (p[len] == '/');
+        }
+        return depth < 0;
+}
+
 int edit_filter_path(const struct target *t, const char *argument, struct buf *ret)
 {
         cleanup_buf struct buf whole = { 0 }, text = { 0 };
@@ -227,7 +244,10 @@ int edit_filter_path(const struct target *t, const char *argument, struct buf *r
         if (argument[0] == '/')
                 return -EPERM;
         r = tidy(argument, &text);
-        return r < 0 ? r : buf_add_str(ret, text.len ? text.data + 1 : "");
+        /* "", "." and ".." of another folder are no way to say "all". */
+        if (r == 0 && (text.len == 0 || leads_out(argument)))
+                return -EPERM;
+        return r < 0 ? r : buf_add_str(ret, text.data + 1);
 }
 
 struct tops {

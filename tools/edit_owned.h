@@ -40,7 +40,8 @@ int edit_filter_load(const struct edit_dists *d, const struct view *v, const str
 void edit_filter_release(struct edit_filter *f);
 /* ORIGIN may be NULL. */
 bool edit_filter_wants(const struct edit_filter *f, uint64_t id, const char *path, const char *origin);
-/* A path as the shell gives it, or relative to site-packages; appends it relative to site-packages, tidy. */
+/* A path as the shell gives it, or relative to site-packages; appends it relative to site-packages, tidy.  -EPERM: it
+ * is neither. */
 int edit_filter_path(const struct target *t, const char *argument, struct buf *ret);
 
 #endif

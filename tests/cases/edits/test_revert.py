@@ -164,3 +164,14 @@ def test_a_file_that_was_replaced_is_named_once(account, new_venv, make_wheel):
     account.run(["sed", "-i", "s/1/2/", venv.site / "demo/a.py"])
     assert venv.fusepkg("revert", "demo/a.py").out == "demo/a.py\n"
     assert account.run(["cat", venv.site / "demo/a.py"]).out == "a = 1\n"
+
+
+def test_what_leads_out_of_site_packages_is_not_all_of_it(account, new_venv, make_wheel):
+    venv = installed(account, new_venv, make_wheel)
+    shell(venv, "echo mine > demo/a.py")
+    for path in ("", ".", "..", "../..", "demo/../..", "x/.."):
+        said = venv.fusepkg("revert", path, status=1, cwd=account.work).err
+        assert said.count("\n") == 1 and "is not in" in said
+        venv.fusepkg("diff", path, status=2, cwd=account.work)
+    assert content(venv)["a.py"] == "mine\n"
+    assert shell(venv, f"{account.installed}/bin/fusepkg revert --venv {venv} ..", "demo") == "demo/a.py\n"
