@@ -294,7 +294,7 @@ static void added_things_go(void **state)
         make("new/link", S_IFLNK | 0777, "x.txt");
         make("pkg/__pycache__", S_IFDIR | 0755, NULL);
         make("pkg/__pycache__/a.cpython-312.pyc", S_IFREG | 0644, "c");
-        assert_report(p, "added # d 755 0 new\nadded # l 777 5 new/link\nadded # f 600 1 new/x.txt\n"
+        assert_report(p, "added # d 755 0 new\nadded # l 777 5 new/link x.txt\nadded # f 600 1 new/x.txt\n"
                          "added # d 755 0 pkg/__pycache__\nadded # f 644 1 pkg/__pycache__/a.cpython-312.pyc\n");
         revert(p, "new", 2);
         assert_kept(p, "new/x.txt", "x");
