@@ -52,11 +52,13 @@ static void every_line_is_read(void **state)
 static void what_is_broken_is_refused(void **state)
 {
         static const char *const broken[] = {
-                "", "end\n", "fusepkg edits-report 2\nend\n", HEAD, HEAD "removed 10 f\nend\n", HEAD "removed xyz f a\nend\n",
+                "", "end\n", "fusepkg edits-report 2\nend\n", HEAD, HEAD "removed 10 f\nend\n",
+                HEAD "removed xyz f a\nend\n",
                 HEAD "removed 10 q a\nend\n", HEAD "removed 10 f a b\nend\n", HEAD "added 1 f 9 1 a\nend\n",
                 HEAD "added 1 f 644 -1 a\nend\n", HEAD "modified 1 644 1 2 a\nend\n", HEAD "removed 10 f %zz\nend\n",
                 HEAD "removed 10 f %00\nend\n", HEAD "whatever\nend\n", HEAD "added 1 f 7777777 1 a\nend\n",
-                HEAD "a b c d e f g h\nend\n", HEAD "added 1 f 644 1 a b\nend\n", HEAD "modified 1 644 1 1 a b\nend\n",
+                HEAD "a b c d e f g h\nend\n", HEAD "added 1 f 644 1 a b\nend\n",
+                HEAD "modified 1 644 1 1 a b\nend\n",
         };
 
         (void)state;

@@ -153,7 +153,7 @@ def test_a_moved_folder_that_came_again(account, new_venv, make_wheel):
     shell(venv, "mv demo renamed")
     venv.fusepkg("add", make_wheel("plug", files={"demo/plug.py": "p = 1\n"}))
     assert set(files(venv, "demo")) == {"plug.py"} and "a.py" in files(venv, "renamed")
-    assert venv.fusepkg("diff").out.splitlines()[:3] == ["diff --git a/demo b/renamed", "rename from demo", "rename to renamed"]
+    assert venv.fusepkg("diff").out.splitlines()[:3] == ["Moved folder:", "rename from demo", "rename to renamed"]
     assert "a later package has brought its folder again" in venv.fusepkg("revert", "renamed", status=1).err
     assert set(files(venv, "demo")) == {"plug.py"} and "a.py" in files(venv, "renamed")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.release  # sanitizers want to be the first library
+
 
 @pytest.fixture
 def venv(root, folder, new_venv, make_wheel):
