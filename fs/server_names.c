@@ -53,6 +53,9 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const stru
         struct node n;
         int r = tree_make(server_of(req)->tree, &call, parent, name, from, &n);
 
+        /* It is empty: what its time is is asked for again when it is written to. */
+        if (r == 0 && S_ISREG(from->mode))
+                (void)tree_named(server_of(req)->tree, parent, name);
         reply_node(req, r, &n);
 }
 
@@ -85,8 +88,11 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
         const struct tree_call call = server_call(req);
         struct node n;
-        int r = tree_link(server_of(req)->tree, &call, ino, parent, name, &n);
+        struct tree *t = server_of(req)->tree;
+        int r = tree_link(t, &call, ino, parent, name, &n);
 
+        if (r == 0 && tree_named(t, parent, name))
+                r = tree_getattr(t, ino, &n);
         reply_node(req, r, &n);
 }
 
@@ -104,12 +110,26 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
         server_reply_error(req, tree_rmdir(server_of(req)->tree, &call, parent, name));
 }
 
+/* Before the answer, after which somebody may look.  It takes no lock of the kernel's that the request holds: attributes
+ * alone are dropped. */
+static void tell_time(struct server *s, uint64_t id)
+{
+        if (id)
+                fuse_lowlevel_notify_inval_inode(s->se, id, -1, 0);
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
                unsigned flags)
 {
         const struct tree_call call = server_call(req);
+        struct server *s = server_of(req);
+        int r = tree_rename(s->tree, &call, parent, name, to_parent, to_name, flags);
 
-        server_reply_error(req, tree_rename(server_of(req)->tree, &call, parent, name, to_parent, to_name, flags));
+        if (r == 0)
+                tell_time(s, tree_named(s->tree, to_parent, to_name));
+        if (r == 0 && (flags & RENAME_EXCHANGE))
+                tell_time(s, tree_named(s->tree, parent, name));
+        server_reply_error(req, r);
 }
 
 /* Attributes --------------------------------------------------------------------------------------------------- */

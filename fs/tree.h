@@ -80,6 +80,9 @@ int tree_rmdir(struct tree *t, const struct tree_call *c, uint64_t dir, const ch
 /* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE. */
 int tree_rename(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, uint64_t to_dir,
                 const char *to_name, unsigned flags);
+/* After a file was made, linked or renamed, NAME in DIR being new: keeps bytecode from passing for that of another source
+ * (tree_bytecode.c).  The id of a file that has got another time, of which the kernel may know the former; 0: none. */
+uint64_t tree_named(struct tree *t, uint64_t dir, const char *name);
 
 /* Mode, owner and times; not the size.  A time of -1 in tv_nsec: leave; of UTIME_NOW: now. */
 struct tree_attr {

@@ -134,6 +134,7 @@ ssize_t tree_write(struct tree *t, uint64_t id, const void *data, size_t len, ui
         if (n < 0)
                 return n;
         n = write_file(edit_file_fd(f), data, len, offset);
+        tree_bytes_changed(t, id, f);
         edit_file_put(t->data, f);
         return n;
 }
@@ -165,6 +166,7 @@ int tree_truncate(struct tree *t, uint64_t id, uint64_t size)
                 if (r == 0) {
                         mine = true;
                         r = ftruncate(edit_file_fd(f), (off_t)size) < 0 ? -errno : 0;
+                        tree_bytes_changed(t, id, f);
                         edit_file_put(t->data, f);
                 }
                 again = (r == -ENOSPC || r == -EDQUOT) && (mine || size == 0);
@@ -185,6 +187,7 @@ int tree_fallocate(struct tree *t, uint64_t id, int mode, uint64_t offset, uint6
         do
                 r = fallocate(edit_file_fd(f), mode, (off_t)offset, (off_t)len) < 0 ? -errno : 0;
         while (r == -EINTR);
+        tree_bytes_changed(t, id, f);
         edit_file_put(t->data, f);
         /* To the kernel ENOSYS says that nothing here can do it, ever. */
         return r == -ENOSYS ? -EOPNOTSUPP : r;
@@ -279,6 +282,7 @@ ssize_t tree_copy_range(struct tree *t, uint64_t from, uint64_t from_offset, uin
                 n = copy_bytes(&b, from, from_offset, f, to_offset, len);
                 bytes_close(t, &b);
         }
+        tree_bytes_changed(t, to, f);
         edit_file_put(t->data, f);
         return n;
 }

@@ -6,6 +6,7 @@
 #include "fs/tree.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { TREE_DEPTH_MAX = 4096 }; /* of directories: a circle is damage */
 
@@ -14,6 +15,16 @@ struct id_set {
         uint64_t *ids;
         size_t count;
         size_t size;
+};
+
+enum { TREE_SOURCES = 1024 }; /* what is compiled in a second or two */
+
+/* A source of Python's that was compiled within the second of its last change: tree_bytecode.c. */
+struct tree_source {
+        uint64_t dir;
+        uint64_t cookie; /* of the name */
+        uint64_t id;     /* that has the name now */
+        int64_t next;    /* s: what a change of it has at least */
 };
 
 struct tree {
@@ -32,6 +43,9 @@ struct tree {
         struct id_set removed;      /* guarded by lock, as the next two */
         char **links;               /* that tree_linked_gone removed */
         size_t link_count;
+        struct tree_source sources[TREE_SOURCES]; /* the last that were noted; guarded by lock, as the next */
+        size_t source_count;        /* of all that were, since none mattered */
+        _Atomic int64_t sources_until; /* s of the clock: from then on none of them matters */
 };
 
 /* The current view: valid while the lock is held. */
@@ -91,6 +105,8 @@ int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
 int tree_linked_name(struct tree *t, uint64_t dir, struct buf *ret);
 void tree_linked_gone(struct tree *t, const char *link);
 void tree_linked_back(struct tree *t, uint64_t dir);
+/* Without the lock: bytes of F, the node's data file, were changed (tree_bytecode.c). */
+void tree_bytes_changed(struct tree *t, uint64_t id, struct edit_file *f);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
 
