@@ -174,7 +174,7 @@ static int show(struct showing *s, struct errtext *err)
         s->files = json_array();
         dists = show_dists(s);
         for (size_t i = 0; r == 0 && i < s->d->count; i++) {
-                if (!is_shown(s->d, i) || is_said(s, &s->d->files[i]))
+                if (!is_shown(s->d, i) || is_said(s, &s->d->files[i]) || diff_is_same(s->d, &s->d->files[i]))
                         continue;
                 s->last = &s->d->files[i];
                 files++;

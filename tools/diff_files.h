@@ -58,6 +58,10 @@ int diff_moved_files(const struct diff *d, const struct diff_file *f,
 /* A descriptor of the bytes of one side, to be read from the start; of a symlink its target. */
 int diff_side_open(const struct diff *d, const struct diff_side *s);
 
+bool diff_same_bytes(int a, int b);
+/* Its row says that it was changed, but its bytes and mode are what was installed.  Reads both. */
+bool diff_is_same(const struct diff *d, const struct diff_file *f);
+
 static inline void cleanup_diff_(struct diff *d)
 {
         diff_close(d);

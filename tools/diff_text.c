@@ -47,24 +47,6 @@ static bool is_binary(int fd)
         return n > 0 && memchr(data, '\0', (size_t)n);
 }
 
-static bool is_same(int a, int b)
-{
-        char x[4096], y[4096];
-        struct stat s, t;
-
-        if (fstat(a, &s) < 0 || fstat(b, &t) < 0 ||
-            (S_ISREG(s.st_mode) && S_ISREG(t.st_mode) && s.st_size != t.st_size))
-                return false;
-        for (off_t at = 0;; at += (off_t)sizeof(x)) {
-                ssize_t n = pread(a, x, sizeof(x), at), m = pread(b, y, sizeof(y), at);
-
-                if (n != m || n < 0 || memcmp(x, y, (size_t)n) != 0)
-                        return false;
-                if (n < (ssize_t)sizeof(x))
-                        return true;
-        }
-}
-
 /* diff -u of the descriptors 3 and 4. */
 static int spawn(int old, int new, const char *const labels[2], int output, pid_t *ret)
 {
@@ -163,7 +145,7 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
         if (old < 0 || new < 0)
                 return errtext_set(err, old < 0 ? old : new, "cannot read '%.900s': %s", f->path,
                                    errno_name(old < 0 ? old : new, (char[128]){ 0 }));
-        if (is_same(old, new))
+        if (diff_same_bytes(old, new))
                 return 0;
         r = f->old.where == DIFF_NOWHERE ? buf_add_str(&a, "/dev/null") : diff_name(&a, "a/", was);
         if (r == 0)

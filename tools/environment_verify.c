@@ -33,7 +33,7 @@ static void tell(struct verifying *v, const char *kind, const char *path, const 
 
 static void tell_file(struct verifying *v, const struct diff_file *f)
 {
-        if (f->owned)
+        if (f->owned || diff_is_same(v->d, f))
                 return;
         switch (f->kind) {
         case CHANGE_REMOVED:

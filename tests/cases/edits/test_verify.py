@@ -45,3 +45,15 @@ def test_deep_reads_every_byte(venv, store, make_wheel):
         file.write(b"damaged")
     assert venv.fusepkg("verify").out == ""
     assert kinds(venv.fusepkg("verify", "--deep", status=1)) == {("damaged", "big.bin")}
+
+
+def test_what_was_written_again_as_it_was_is_no_difference(demo):
+    """By sed that finds nothing, which writes another file, and in place; another mode is one."""
+    demo.account.run(["sh", "-c", 'cd "$1" && sed -i s/nothing/x/ demo/a.py && cat demo/big.bin > ../copy && cat ../copy > demo/big.bin', "sh", demo.site])
+    assert demo.fusepkg("verify", "--json").json() == {"ok": True, "differences": []}
+    assert demo.fusepkg("diff", "--exit-code").out == "" and demo.fusepkg("diff", "--json").json()["files"] == []
+    demo.account.run(["chmod", "700", demo.site / "demo/a.py"])
+    assert demo.fusepkg("diff", "--name-only").out == "demo/a.py\n"
+    demo.account.run(["sh", "-c", 'printf X | dd of="$1" conv=notrunc bs=1 seek=700000 2>&1', "sh", demo.site / "demo/big.bin"])
+    found = demo.fusepkg("verify", "--json", status=1).json()["differences"]
+    assert [(d["kind"], d["path"]) for d in found] == [("modified", "demo/a.py"), ("modified", "demo/big.bin")]
