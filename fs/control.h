@@ -3,8 +3,9 @@
  * The mount is `fusepkg-mount`, started as
  *     fusepkg-mount [--foreground] [--allow-other] [--ready-fd N] --site SITE_PACKAGES --state VENV/.fusepkg
  * It opens both folders, takes the lock, reads the environment and its store, mounts, primes the kernel's answers, and
- * then writes one line to the descriptor N and closes it: "ok\n" or "error <sentence>\n", which begins with CONTROL_REFUSED when this machine does not let us mount.  In the background it has no
- * descriptor, working directory or session of its starter, and logs to VENV/.fusepkg/log.
+ * then writes one line to the descriptor N and closes it: "ok\n" or "error <sentence>\n", which begins with
+ * CONTROL_REFUSED when this machine does not let us mount.  In the background it has no descriptor, working directory
+ * or session of its starter, and logs to VENV/.fusepkg/log.
  *
  * VENV/.fusepkg/lock is locked (flock, exclusive) as long as the mount lives, and says who that is, in lines:
  *     host <name>

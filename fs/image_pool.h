@@ -21,8 +21,8 @@ enum {
 
 struct image_pool;
 
-/* The store must outlive the pool.  Where that cannot be written to, the pool holds the images that it loads, so that gc
- * lets them be; store_use() keeps it away until they are loaded. */
+/* The store must outlive the pool.  Where that cannot be written to, the pool holds the images that it loads, so that
+ * gc lets them be; store_use() keeps it away until they are loaded. */
 int image_pool_new(const struct store *s, struct image_pool **ret);
 /* The same with a copy of HOLD_FD, of store_hold_open(), for holds that outlive the process; -1: none are needed. */
 int image_pool_new_holding(const struct store *s, int hold_fd, struct image_pool **ret);

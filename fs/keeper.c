@@ -196,8 +196,8 @@ static int64_t pause_for(const struct keeper *k)
         return pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }
 
-/* A stop that was asked for is no failure, nor is what somebody else did to a worker that served.  One that crashes soon
- * after each start is one, however far it comes. */
+/* A stop that was asked for is no failure, nor is what somebody else did to a worker that served.  One that crashes
+ * soon after each start is one, however far it comes. */
 static void worker_ended(struct keeper *k)
 {
         struct handover *h = k->h;

@@ -11,8 +11,8 @@ int mount_load(struct server *s, int site_fd, struct errtext *err);
  * mount began still readable; the reloader is told what the kernel was not (S->announced_view), and that there is a
  * newer generation.  *RET_REMOVED, on the heap: nodes to ask the kernel about. */
 int mount_load_again(struct server *s, int site_fd, uint64_t **ret_removed, size_t *ret_n, struct errtext *err);
-/* A descriptor of store_hold_open() for the environment's store, where that is read-only; else, and when anything is wrong,
- * which mount_load() will say, -1. */
+/* A descriptor of store_hold_open() for the environment's store, where that is read-only; else, and when anything is
+ * wrong, which mount_load() will say, -1. */
 int mount_load_hold(int state_fd);
 
 #endif

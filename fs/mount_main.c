@@ -107,8 +107,8 @@ static int put_aside(int *fd)
         return 0;
 }
 
-/* A mount outlives the job that started it, and is not bound by what was meant for that.  What root alone may lift stays:
- * the sizes of files, of which a signal would end the worker at a write of somebody else. */
+/* A mount outlives the job that started it, and is not bound by what was meant for that.  What root alone may lift
+ * stays: the sizes of files, of which a signal would end the worker at a write of somebody else. */
 static int leave_limits(struct errtext *err)
 {
         static const int limits[] = { RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC };

@@ -81,8 +81,8 @@ static int list_wishes(struct server *s, enum wish wish, const uint64_t *ids, si
         return r < 0 ? r : buf_add(ret, "", 1);
 }
 
-/* The mounted root.  A copy of the mount that is mounted nowhere, where we may make one: an open file of the mount itself
- * would make umount(8) fail with EBUSY, a moment after a program read something. */
+/* The mounted root.  A copy of the mount that is mounted nowhere, where we may make one: an open file of the mount
+ * itself would make umount(8) fail with EBUSY, a moment after a program read something. */
 static int open_root(const char *site)
 {
         int root = open_tree(AT_FDCWD, site, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -1,8 +1,8 @@
 /* server.h: one mounted environment: what the threads of fusepkg-mount share.
  *
- * Threads: SERVER_THREADS workers read requests and answer them, SERVER_READERS at a time, besides those that copy; the reloader alone changes the view and sends
- * invalidations, holding no lock, since the kernel may wait for an answer of a worker before it takes one. What they
- * answer comes from the tree (tree.h), which has its own locks. */
+ * Threads: SERVER_THREADS workers read requests and answer them, SERVER_READERS at a time, besides those that copy; the
+ * reloader alone changes the view and sends invalidations, holding no lock, since the kernel may wait for an answer of
+ * a worker before it takes one. What they answer comes from the tree (tree.h), which has its own locks. */
 #ifndef FUSEPKG_SERVER_H
 #define FUSEPKG_SERVER_H
 

@@ -6,8 +6,8 @@
  * crash leaves.
  *
  * Threads: any thread may call; the tree's lock guards the rows, and the pair of rows and view: a switch changes both
- * at once.  Bytes are copied and synced outside of it.  Lock order: tree lock, then leaves (copies, view references, data
- * files, image pool, base). */
+ * at once.  Bytes are copied and synced outside of it.  Lock order: tree lock, then leaves (copies, view references,
+ * data files, image pool, base). */
 #ifndef FUSEPKG_TREE_H
 #define FUSEPKG_TREE_H
 

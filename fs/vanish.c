@@ -38,8 +38,8 @@ static int watch_by_inotify(const char *path)
         return steal_fd(&fd);
 }
 
-/* A user may have 128 inotify descriptors, editors' and all: with more mounts than that, those beyond would have to look
- * every second.  The older dnotify knows no such limit; it sends a signal, and one is as good as ten. */
+/* A user may have 128 inotify descriptors, editors' and all: with more mounts than that, those beyond would have to
+ * look every second.  The older dnotify knows no such limit; it sends a signal, and one is as good as ten. */
 static int watch_by_signal(const char *path, int *ret_dir)
 {
         cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -18,8 +18,8 @@ int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 /* The same, and no mount is entered either (-EXDEV). */
 int file_open_local(int dirfd, const char *path, int flags);
 
-/* As file_open_beneath, for a file that is written in place, in a folder that may be another user's (root in his venv): a regular
- * file with no other name, else -EPERM; one that root makes becomes the folder's owner's. */
+/* As file_open_beneath, for a file that is written in place, in a folder that may be another user's (root in his venv):
+ * a regular file with no other name, else -EPERM; one that root makes becomes the folder's owner's. */
 int file_open_own(int dirfd, const char *path, int flags, mode_t mode);
 
 /* Reads LEN bytes at OFFSET, less only at the end of the file: how many. */

@@ -5,9 +5,9 @@
  *     <what the root of its mount is>;<file handle>
  *
  * The first half identifies the file system: its type, its fsid, and the root's inode and time of birth.  Device
- * numbers, and an fsid that is one, are not in it: they are given anew.  It is empty where nothing tells file systems of a kind
- * apart.  The handle (name_to_handle_at) is that of the folder on a local file system; only root may ask for what it
- * names.
+ * numbers, and an fsid that is one, are not in it: they are given anew.  It is empty where nothing tells file systems
+ * of a kind apart.  The handle (name_to_handle_at) is that of the folder on a local file system; only root may ask for
+ * what it names.
  *
  * A folder is gone only if its file system is there, at its path, and it is not. */
 #ifndef FUSEPKG_PLACE_H

@@ -19,8 +19,8 @@ struct edit_owned {
 
 int edit_owned_load(const struct edit_dists *d, struct edit_owned *ret, struct errtext *err);
 void edit_owned_release(struct edit_owned *o);
-/* Is this file or folder one of a distribution that was added, or that was removed?  ID and PATH: of the change, or of something in a folder
- * that was removed. */
+/* Is this file or folder one of a distribution that was added, or that was removed?  ID and PATH: of the change, or of
+ * something in a folder that was removed. */
 bool edit_owned_has(const struct edit_owned *o, enum edit_change_kind kind, uint64_t id, const char *path, char type);
 
 /* What a command was asked about: paths, and distributions by their names; all when there is none. */

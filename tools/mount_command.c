@@ -9,8 +9,8 @@
 #include "tools/target.h"
 #include "tools/ui.h"
 
-/* The store learns where a venv that was moved, or of which nothing is noted, is now: else gc would forget what it uses.
- * Before the lock of the venv is taken: index.h has the order. */
+/* The store learns where a venv that was moved, or of which nothing is noted, is now: else gc would forget what it
+ * uses. Before the lock of the venv is taken: index.h has the order. */
 static int tell_store(const struct options *o, bool wait, struct errtext *err)
 {
         cleanup_change struct change c = CHANGE_INIT;

@@ -48,8 +48,8 @@ struct mount_options {
         bool foreground; /* replaces this process: returns only on failure */
 };
 int mount_start(const struct target *t, const struct mount_options *o, struct errtext *err);
-/* When nothing is mounted, but another mount is on its way, that of a command that was killed, say: waits for it.  Is it
- * mounted then? */
+/* When nothing is mounted, but another mount is on its way, that of a command that was killed, say: waits for it.  Is
+ * it mounted then? */
 bool mount_came(const struct target *t);
 /* The path of that program, on the heap; -ENOENT. */
 int mount_program(char **ret);
@@ -79,8 +79,8 @@ int mount_process(const struct target *t, int pid);
 /* Sends it a signal; errors as mount_process, and those of kill(2). */
 int mount_signal(const struct target *t, int pid, int number);
 
-/* Calls FN with the venv of each of our mounts that can be seen from here, live or not; touches none of them.  Ends with
- * what FN returns if that is not 0. */
+/* Calls FN with the venv of each of our mounts that can be seen from here, live or not; touches none of them.  Ends
+ * with what FN returns if that is not 0. */
 int mounts_each(int (*fn)(const char *venv, void *user), void *user);
 
 /* Appends "python3 (1234), bash (77)": the processes of whom the caller may know that use the mount with that device

@@ -2,13 +2,14 @@
  *
  *     fusepkg-entrypoint [--venv DIR]... [--] COMMAND [ARGUMENT...]
  *
- * Mounts the environments of all venvs that are named (else of $VIRTUAL_ENV), where fusepkg has installed something in them.  Signals are passed on to the
- * job; children that nobody waits for are reaped.  When the job ends, the environments are unmounted, so that their edits are on
- * the disk; what still uses them then is told to end.  The status is the job's, or 128 + the signal that ended it; 125 when mounting fails,
- * 126 and 127 when the job cannot be started.
+ * Mounts the environments of all venvs that are named (else of $VIRTUAL_ENV), where fusepkg has installed something in
+ * them.  Signals are passed on to the job; children that nobody waits for are reaped.  When the job ends, the
+ * environments are unmounted, so that their edits are on the disk; what still uses them then is told to end.  The
+ * status is the job's, or 128 + the signal that ended it; 125 when mounting fails, 126 and 127 when the job cannot be
+ * started.
  *
- * With $FUSEPKG_STORE_BASE, a store that is only there to be read, $FUSEPKG_STORE becomes one above it, for this container alone:
- * an overlay file system, whose changes are in memory ($FUSEPKG_STORE_UPPER: in that folder). */
+ * With $FUSEPKG_STORE_BASE, a store that is only there to be read, $FUSEPKG_STORE becomes one above it, for this
+ * container alone: an overlay file system, whose changes are in memory ($FUSEPKG_STORE_UPPER: in that folder). */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -73,7 +74,8 @@ static int fail(const char *what, const char *path)
         return -1;
 }
 
-/* gc on the other side removes nothing while we live: store/store.h, store_hold_open().  The descriptor stays open, here alone. */
+/* gc on the other side removes nothing while we live: store/store.h, store_hold_open().  The descriptor stays open,
+ * here alone. */
 static int hold_all(const char *base)
 {
         struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
