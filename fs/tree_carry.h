@@ -1,9 +1,9 @@
 /* tree_carry.h: what the files of a switch share; README.md says what becomes of the rows.
  *
  * First it is worked out, from the old rows and both views, what becomes of each directory that has rows, and of each
- * row (tree_carry_dirs.c, tree_carry_rows.c).  Then, in one transaction: names change, then nodes, looked at as they
- * are afterwards (tree_carry_nodes.c); what the user loses is put to kept (tree_carry_keep.c); then the commit.  All
- * under the tree's lock. */
+ * row (tree_carry_dirs.c, tree_carry_cut.c, tree_carry_rows.c).  Then, in one transaction: names change, then nodes,
+ * looked at as they are afterwards (tree_carry_nodes.c); what the user loses is put to kept (tree_carry_keep.c); then
+ * the commit.  All under the tree's lock. */
 #ifndef FUSEPKG_TREE_CARRY_H
 #define FUSEPKG_TREE_CARRY_H
 
@@ -20,13 +20,15 @@ struct carry_dir {
         bool gone;           /* removed, with all rows in it */
         bool own;            /* the view has it no more: a directory of the edits from now on, at NAME of PARENT */
         bool elsewhere;      /* it was moved, and shows a directory of the view that is not the one at its name */
-        bool split;          /* a cut made it what it is: its id is its lowest provider's, and no `dir` row pins that */
+        bool split;          /* at a name that rows cut, or below: what `dir` rows say of the path may be another's */
+        bool dated;          /* its time would be the one of the path, though its names are what they were */
         bool home;           /* the view has it again where a row named it */
         uint64_t parent;
         char *name;
         uint32_t horizon;
         uint64_t below;      /* what it shows of the next view */
         uint64_t was_below;  /* and of the old one, of those with a row */
+        int64_t time;        /* likewise: mtime, before the switch */
         bool touched;        /* its names changed */
 };
 
@@ -94,6 +96,9 @@ int carry_load(struct carry *c);
 int carry_plan(struct carry *c);
 int carry_apply_entries(struct carry *c);
 int carry_apply_generated(struct carry *c);
+
+/* tree_carry_cut.c: before any other fate is asked for. */
+int carry_plan_cuts(struct carry *c);
 
 /* tree_carry_nodes.c */
 int carry_plan_nodes(struct carry *c);

@@ -95,6 +95,7 @@ struct seen_through {
         const struct view *other;
         uint64_t other_below;
         uint64_t was_below;
+        bool silent; /* nobody is told */
         bool any;
 };
 
@@ -146,7 +147,7 @@ static int add_name(const struct view_dirent *d, void *user)
             there.id == d->id)
                 return 0;
         s->any = true;
-        return carry_changed(s->c, s->dir, name);
+        return s->silent ? 1 : carry_changed(s->c, s->dir, name);
 }
 
 /* How many more directories the rows show than the view has. */
@@ -171,19 +172,38 @@ static int add_delta(const struct edit_entry *n, void *user)
         return 0;
 }
 
-/* *RET_ANY: there is one. */
+/* *RET_ANY: there is one.  Of a directory that shows the same one of the view, reload.c tells. */
 static int tell_of_names(struct carry *c, const struct carry_dir *d, bool *ret_any)
 {
-        struct seen_through before = { c, d->id, c->next, d->below, d->was_below, false };
-        struct seen_through now = { c, d->id, c->old, d->was_below, d->was_below, false };
+        bool same = d->was_below == d->below;
+        struct seen_through before = { c, d->id, c->next, d->below, d->was_below, same, false };
+        struct seen_through now = { c, d->id, c->old, d->was_below, d->was_below, same, false };
         int r = 0;
 
-        if (d->was_below != d->below && d->was_below)
+        if (d->was_below)
                 r = view_readdir(c->old, d->was_below, 0, add_name, &before);
-        if ((r == 0 || r == -ENOENT) && d->was_below != d->below && d->below)
+        if ((r == 0 || r == -ENOENT) && d->below)
                 r = view_readdir(c->next, d->below, 0, add_name, &now);
         *ret_any = before.any || now.any;
         return r == -ENOENT ? 0 : r;
+}
+
+/* The view's time is one of the path, or of the directory that its own is now: it moves with names alone. */
+static int keep_time(struct carry *c, const struct carry_dir *d, struct edit_node *n, bool *ret_kept)
+{
+        struct edit_node shown;
+        bool stored, other = false;
+        int r = tree_node(&c->after, n->id, &shown, &stored);
+
+        if (r < 0 || shown.mtime == d->time)
+                return r;
+        r = d->was_below == d->below ? tell_of_names(c, d, &other) : 0;
+        if (r < 0 || other)
+                return r;
+        n->mtime = d->time;
+        n->ctime = c->now; /* later than the view's, or that would be shown */
+        *ret_kept = true;
+        return 0;
 }
 
 /* Its time changes with what it shows, not with where that comes from. */
@@ -193,7 +213,7 @@ static int apply_dir(const struct edit_node *from, void *user)
         struct delta delta = { .c = c };
         struct edit_node n = *from;
         struct carry_dir *d;
-        bool other = false;
+        bool other = false, kept = false;
         int r;
 
         if (!n.links || !S_ISDIR(n.mode))
@@ -206,9 +226,11 @@ static int apply_dir(const struct edit_node *from, void *user)
         delta.below = n.below;
         if (r == 0)
                 r = edits_entries(c->t->edits, n.id, 0, 0, add_delta, &delta);
-        if (r == 0)
+        if (r == 0 && d->was_below != d->below)
                 r = tell_of_names(c, d, &other);
-        if (r < 0 || (d->was_below == d->below && n.subdirs == delta.subdirs && !d->touched))
+        if (r == 0 && !other && !d->touched)
+                r = keep_time(c, d, &n, &kept);
+        if (r < 0 || (d->was_below == d->below && n.subdirs == delta.subdirs && !d->touched && !kept))
                 return r;
         n.subdirs = delta.subdirs;
         if (other || d->touched)
@@ -327,7 +349,9 @@ static int plan_file(struct carry *c, const struct edit_node *n)
 static int plan_node(const struct edit_node *n, void *user)
 {
         struct carry *c = user;
+        struct edit_node shown;
         struct carry_dir *d;
+        bool stored;
         int r;
 
         if (n->links == 0)
@@ -338,8 +362,12 @@ static int plan_node(const struct edit_node *n, void *user)
         if (r == 0)
                 r = carry_fate(c, d);
         if (r == 0)
-                d->was_below = n->below;
-        return r;
+                r = tree_node(c->t, n->id, &shown, &stored);
+        if (r < 0)
+                return r;
+        d->was_below = n->below;
+        d->time = shown.mtime;
+        return 0;
 }
 
 int carry_plan_nodes(struct carry *c)

@@ -110,26 +110,6 @@ static int find_source(struct carry *c, const struct carry_dir *d, struct carry_
         return r == -ENOENT ? 0 : r;
 }
 
-/* The directory that a cut made at a name has an id that no `dir` row pins: the commit knows of no cuts. */
-static int note_split(struct carry *c, const struct carry_entry *e)
-{
-        uint64_t below = 0, shown;
-        struct carry_dir *d;
-        mode_t type;
-        int r = tree_below(c->t, e->dir, &below);
-
-        if (r < 0 || e->id || below == 0 || !view_is_cut(c->old, below, e->name, strlen(e->name)))
-                return r;
-        r = tree_resolve(c->t, e->dir, e->name, strlen(e->name), &shown, &type);
-        if (r < 0 || !S_ISDIR(type))
-                return r == -ENOENT ? 0 : r;
-        r = carry_dir_path(c, shown, &d);
-        if (r < 0)
-                return r;
-        d->split = true;
-        return carry_fate(c, d);
-}
-
 int carry_plan(struct carry *c)
 {
         int r = 0;
@@ -147,8 +127,8 @@ int carry_plan(struct carry *c)
                 if (r == 0 && is_file(e) && is_generated(d, e))
                         r = find_source(c, d, e);
         }
-        for (size_t i = 0; i < c->entry_count && r == 0; i++)
-                r = note_split(c, &c->entries[i]);
+        if (r == 0)
+                r = carry_plan_cuts(c);
         for (size_t i = 0; i < c->entry_count && r == 0; i++) {
                 struct carry_entry *e = &c->entries[i];
                 struct carry_dir *d;
@@ -263,8 +243,10 @@ static int make_row(struct carry *c, uint64_t dir)
         if (r < 0)
                 return r;
         n.links = 1;
-        if (!stored)
+        if (!stored) {
                 d->was_below = n.below;
+                d->time = n.mtime;
+        }
         return stored ? 0 : edits_node_put(c->t->edits, &n);
 }
 
@@ -283,8 +265,10 @@ static int own_dir(struct carry *c, struct carry_dir *d)
 
         n.parent = d->parent;
         n.links = 1;
-        if (!stored)
+        if (!stored) {
                 d->was_below = d->id;
+                d->time = n.mtime;
+        }
         r = edits_node_put(c->t->edits, &n);
         /* Nobody needs to be told: the name shows what it showed. */
         return r < 0 ? r : edits_entry_put(c->t->edits, &row);
@@ -300,6 +284,9 @@ int carry_apply_entries(struct carry *c)
         for (size_t i = 0; i < c->dir_size && r == 0; i++)
                 if (c->dirs[i] && c->dirs[i]->own && !c->dirs[i]->gone)
                         r = own_dir(c, c->dirs[i]);
+        for (size_t i = 0; i < c->dir_size && r == 0; i++)
+                if (c->dirs[i] && c->dirs[i]->dated && !c->dirs[i]->gone)
+                        r = make_row(c, c->dirs[i]->id);
         return r;
 }
 

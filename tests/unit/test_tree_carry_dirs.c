@@ -155,6 +155,99 @@ static void the_directory_beside_a_moved_one_keeps_its_id(void **state)
         assert_reads(t, "old/one/x.py", "1");
 }
 
+static const char *const deep1[] = { "site/ns/sub/deep/one.py", "1", "site/ns/one.py", "1", NULL };
+static const char *const deep2[] = { "site/ns/sub/deep/two.py", "2", "site/ns/two.py", "2", NULL };
+static const char *const deep3[] = { "site/ns/sub/deep/three.py", "3", "site/ns/sub/new/x.py", "3", "site/ns/three.py", "3", NULL };
+
+static void remove_ns(struct edited *t)
+{
+        unlink_at(t, "ns/sub/deep/one.py");
+        rmdir_at(t, "ns/sub/deep");
+        rmdir_at(t, "ns/sub");
+        unlink_at(t, "ns/one.py");
+        rmdir_at(t, "ns");
+}
+
+/* Removed, and brought again by a package that is upgraded: the commit takes those of the package before for the lowest
+ * providers still. */
+static void directories_below_one_that_came_back_keep_their_ids(void **state)
+{
+        struct edited *t = *state;
+        uint64_t ns, sub, deep, new;
+
+        start(t, with(t->p, "one", "1", deep1));
+        remove_ns(t);
+        switch_to(t, with(t->p, "two", "1", deep2));
+        ns = tree_id(t, "ns");
+        sub = tree_id(t, "ns/sub");
+        deep = tree_id(t, "ns/sub/deep");
+        switch_to(t, with(t->p, "two", "2", deep3));
+        assert_int_equal(tree_id(t, "ns"), ns);
+        assert_int_equal(tree_id(t, "ns/sub"), sub);
+        assert_int_equal(tree_id(t, "ns/sub/deep"), deep);
+        assert_reads(t, "ns/sub/deep/three.py", "3");
+        assert_false(tree_has(t, "ns/sub/deep/two.py") || tree_has(t, "ns/sub/deep/one.py"));
+        new = tree_id(t, "ns/sub/new");
+        switch_to(t, with(t->p, "two", "3", deep3));
+        assert_int_equal(tree_id(t, "ns/sub"), sub);
+        assert_int_equal(tree_id(t, "ns/sub/deep"), deep);
+        assert_int_equal(tree_id(t, "ns/sub/new"), new);
+        switch_to(t, without(t->p, "two"));
+        assert_false(tree_has(t, "ns"));
+        switch_to(t, without(t->p, "one"));
+        assert_false(edits_has_entries(t->edits, NODE_ROOT));
+}
+
+/* Also of what comes with an upgrade to a directory whose id a row holds already. */
+static void directories_that_came_later_keep_their_ids(void **state)
+{
+        struct edited *t = *state;
+        uint64_t sub;
+
+        start(t, with(t->p, "one", "1", deep1));
+        remove_ns(t);
+        switch_to(t, with(t->p, "two", "1", (const char *const[]){ "site/ns/two.py", "2", NULL }));
+        switch_to(t, with(t->p, "two", "2", deep2));
+        sub = tree_id(t, "ns/sub");
+        switch_to(t, with(t->p, "two", "3", deep3));
+        assert_int_equal(tree_id(t, "ns/sub"), sub);
+        assert_reads(t, "ns/sub/deep/three.py", "3");
+}
+
+static void assert_same_time(struct edited *t, const char *path, const struct node *before)
+{
+        struct node after;
+
+        assert_int_equal(tree_find(t->tree, path, &after), 0);
+        assert_int_equal(after.id, before->id);
+        assert_memory_equal(&after.st.st_mtim, &before->st.st_mtim, sizeof(struct timespec));
+}
+
+static void of_two_directories_of_a_path_only_the_changed_one_has_a_new_time(void **state)
+{
+        struct edited *t = *state;
+        struct node moved, moved_sub, ns, sub, after;
+
+        start(t, with(t->p, "one", "1", deep1));
+        rename_to(t, "ns", "moved");
+        switch_to(t, with(t->p, "two", "1", deep2));
+        switch_to(t, with(t->p, "three", "1", deep3));
+        assert_int_equal(tree_find(t->tree, "moved", &moved), 0);
+        assert_int_equal(tree_find(t->tree, "moved/sub/deep", &moved_sub), 0);
+        switch_to(t, without(t->p, "three"));
+        assert_same_time(t, "moved", &moved);
+        assert_same_time(t, "moved/sub/deep", &moved_sub);
+        assert_int_equal(tree_find(t->tree, "ns", &ns), 0);
+        assert_int_equal(tree_find(t->tree, "ns/sub/deep", &sub), 0);
+        switch_to(t, without(t->p, "one")); /* what was moved goes with it */
+        assert_same_time(t, "ns", &ns);
+        assert_same_time(t, "ns/sub/deep", &sub);
+        switch_to(t, with(t->p, "two", "2", deep2));
+        assert_int_equal(tree_find(t->tree, "ns", &after), 0);
+        assert_int_equal(after.id, ns.id);
+        assert_true(tree_ns(after.st.st_mtim) > tree_ns(ns.st.st_mtim));
+}
+
 /* A directory that nobody holds any more has no row. */
 /* What a file hid for a while has the names of the rows that stood for it meanwhile: each once. */
 static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
@@ -250,6 +343,9 @@ int main(void)
                 TEST(a_moved_directory_takes_along_what_packages_put_into_it),
                 TEST(rows_with_a_directory_within_itself_have_an_end),
                 TEST(the_directory_beside_a_moved_one_keeps_its_id),
+                TEST(directories_below_one_that_came_back_keep_their_ids),
+                TEST(directories_that_came_later_keep_their_ids),
+                TEST(of_two_directories_of_a_path_only_the_changed_one_has_a_new_time),
                 TEST(a_directory_that_a_file_had_hidden_has_one_name),
                 TEST(a_moved_directory_stays_for_what_the_user_has_put_there),
                 TEST(a_directory_in_which_no_name_changes_keeps_its_time),
