@@ -174,6 +174,15 @@ int tree_truncate(struct tree *t, uint64_t id, uint64_t size)
         return r;
 }
 
+/* Whoever allocates or punches writes, whether that finds anything to change or not: btrfs leaves the times as they are
+ * when there is a hole already.  An error is none of the caller's, whose range is done. */
+static void date_file(int fd)
+{
+        const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+
+        (void)futimens(fd, times);
+}
+
 int tree_fallocate(struct tree *t, uint64_t id, int mode, uint64_t offset, uint64_t len)
 {
         struct edit_file *f;
@@ -187,6 +196,8 @@ int tree_fallocate(struct tree *t, uint64_t id, int mode, uint64_t offset, uint6
         do
                 r = fallocate(edit_file_fd(f), mode, (off_t)offset, (off_t)len) < 0 ? -errno : 0;
         while (r == -EINTR);
+        if (r == 0)
+                date_file(edit_file_fd(f));
         tree_bytes_changed(t, id, f);
         edit_file_put(t->data, f);
         /* To the kernel ENOSYS says that nothing here can do it, ever. */

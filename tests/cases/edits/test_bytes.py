@@ -201,6 +201,18 @@ def test_punching_a_hole_into_a_package_file(site, fd_of):
     assert path.read_bytes() == BIG[:100] + bytes(300_000) + BIG[300_100:]
 
 
+def test_punching_where_a_hole_is_dates_the_file(root, new_venv, make_wheel, other_partition, fd_of):
+    venv = new_venv(root, on=other_partition)
+    venv.fusepkg("add", "-q", make_wheel("demo", files={"demo/a.py": "a = 1\n"}))
+    path = venv.site / "demo/a.py"
+    fd = fd_of(path)
+    os.utime(path, ns=(1, 1))
+    syscalls.fallocate(fd, syscalls.FALLOC_PUNCH_HOLE | syscalls.FALLOC_KEEP_SIZE, 100_000, 1)
+    st = os.stat(path)
+    assert st.st_mtime_ns > 1 and st.st_atime_ns == 1
+    assert path.read_bytes() == b"a = 1\n"
+
+
 def test_fallocate_grows_a_file_unless_it_is_told_not_to(site, fd_of):
     path = site / "demo/a.py"
     fd = fd_of(path)
