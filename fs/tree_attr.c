@@ -4,21 +4,26 @@
 #include <fcntl.h>
 
 /* What is not "now" and not "leave" is taken as it is. */
-static void set_time(struct timespec *wanted, int64_t now, int64_t *time)
+static void set_time(const struct timespec *wanted, int64_t now, int64_t *time)
 {
         if (wanted->tv_nsec == UTIME_NOW)
-                *wanted = tree_time(now);
-        if (wanted->tv_nsec != UTIME_OMIT)
+                *time = now;
+        else if (wanted->tv_nsec != UTIME_OMIT)
                 *time = tree_ns(*wanted);
 }
 
+static bool sets_times(const struct tree_attr *a)
+{
+        return a->atime.tv_nsec != UTIME_OMIT || a->mtime.tv_nsec != UTIME_OMIT;
+}
+
+/* "Now" is that of the file system below, which dates what is written by a clock that lags behind the precise one: a
+ * write must not be older than the touch before it.  That goes for ctime as well, which the data file then has. */
 static int set_data_times(struct tree *t, uint64_t id, const struct timespec times[2])
 {
         struct edit_file *f;
         int r;
 
-        if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
-                return 0;
         r = edit_file_get(t->data, id, &f);
         if (r < 0)
                 return r;
@@ -29,7 +34,7 @@ static int set_data_times(struct tree *t, uint64_t id, const struct timespec tim
 
 static int set(struct tree *t, uint64_t id, const struct tree_attr *a, struct edit_node *n)
 {
-        struct timespec times[2] = { a->atime, a->mtime };
+        const struct timespec times[2] = { a->atime, a->mtime };
         int64_t now = tree_now(t);
         bool stored;
         int r = tree_node(t, id, n, &stored);
@@ -44,13 +49,14 @@ static int set(struct tree *t, uint64_t id, const struct tree_attr *a, struct ed
                 n->uid = a->uid;
         if (a->set_gid)
                 n->gid = a->gid;
-        set_time(&times[0], now, &n->atime);
-        set_time(&times[1], now, &n->mtime);
-        n->ctime = now;
+        set_time(&a->atime, now, &n->atime);
+        set_time(&a->mtime, now, &n->mtime);
+        if (a->set_mode || a->set_uid || a->set_gid || !n->data || !sets_times(a))
+                n->ctime = now;
         r = edits_node_put(t->edits, n);
         if (r == 0 && n->links == 0)
                 r = id_set_add(&t->removed, id);
-        return r < 0 || !n->data ? r : set_data_times(t, id, times);
+        return r < 0 || !n->data || !sets_times(a) ? r : set_data_times(t, id, times);
 }
 
 int tree_setattr(struct tree *t, uint64_t id, const struct tree_attr *a, struct node *ret)
