@@ -35,7 +35,7 @@ def kill_mount(venv):
     with open(venv.state / "lock", "rb") as lock:
         while True:
             pids = [pid for pid, command in guard.processes(venv.account.mark)
-                    if "fusepkg-mount" in command.split()[0] and wanted in command]
+                    if "fusepkg-mount" in command.partition(" ")[0] and wanted in command]
             kill(pids, venv)
             killed += pids
             try:

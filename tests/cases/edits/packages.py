@@ -9,7 +9,8 @@ The rule is "later wins, in time".  A package's files are known by their inodes,
 What the user has made or changed and is not seen any more must be found below `.fusepkg/kept`.
 
 No two packages have a file of one path; whose folder a path needs where a file is, or the other way round, is not switched then:
-what becomes of all the user's files in such a folder is another test's affair."""
+what becomes of all the user's files in such a folder is another test's affair.  Nor is what needs a folder where the user has moved another
+one of packages or of the base: that one goes then (fs/README.md, "At a switch"), which no plain folder does."""
 import os
 import stat
 import zipfile
@@ -65,6 +66,7 @@ class Beside:
         self.installed = {}   # name -> version
         self.files = {}       # their inode -> (package, bytes, or None: not known)
         self.folders = {}     # their inode -> packages that brought it
+        self.homes = {st.st_ino: str(path.relative_to(self.root)) for path, st in self.below() if stat.S_ISDIR(st.st_mode)}
         self.last = ""
 
     def inodes(self):
@@ -83,16 +85,23 @@ class Beside:
         return found
 
     def is_possible(self, name, version):
-        """Does each folder that the package needs stand where there is a folder or nothing, and each file likewise?"""
+        """Does each folder that the package needs stand where there is a folder that was not moved there with packages in it, or nothing, and
+        each file likewise?"""
         for path in self.wheel_files(name, version):
             target = self.root / path
             if target.is_dir() and not target.is_symlink():
                 return False
             for folder in list(target.relative_to(self.root).parents)[:-1]:
                 folder = self.root / folder
-                if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+                if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir() or self.is_moved(folder)):
                     return False
         return True
+
+    def is_moved(self, folder):
+        """Is it one of the base or of packages that still are in it, elsewhere?"""
+        inode = os.lstat(folder).st_ino
+        home = self.homes.get(inode)
+        return home not in (None, str(folder.relative_to(self.root))) and self.folders.get(inode, True)
 
     def wheel_files(self, name, version):
         with zipfile.ZipFile(self.packages.wheels[name, version]) as archive:
@@ -175,7 +184,9 @@ class Beside:
         self.make_folders(folder.parent, name, made)
         if not folder.exists():
             folder.mkdir()
-            self.folders[self.take_over(folder).st_ino] = set()
+            inode = self.take_over(folder).st_ino
+            self.folders[inode] = set()
+            self.homes[inode] = str(folder.relative_to(self.root))
         inode = os.lstat(folder).st_ino
         if inode in self.folders:
             self.folders[inode].add(name)
