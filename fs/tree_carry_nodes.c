@@ -95,7 +95,7 @@ struct seen_through {
         const struct view *other;
         uint64_t other_below;
         uint64_t was_below;
-        bool silent; /* nobody is told */
+        bool silent; /* nobody is told, whether a row said so or not */
         bool any;
 };
 
@@ -141,7 +141,7 @@ static int add_name(const struct view_dirent *d, void *user)
                 return 0;
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (was_said(s->c, s->dir, name, s->was_below))
+        if (!s->silent && was_said(s->c, s->dir, name, s->was_below))
                 return 0;
         if (s->other_below && view_lookup(s->other, s->other_below, name, d->name.len, &there) == 0 &&
             there.id == d->id)
@@ -172,12 +172,11 @@ static int add_delta(const struct edit_entry *n, void *user)
         return 0;
 }
 
-/* *RET_ANY: there is one.  Of a directory that shows the same one of the view, reload.c tells. */
-static int tell_of_names(struct carry *c, const struct carry_dir *d, bool *ret_any)
+/* *RET_ANY: there is one. */
+static int see_names(struct carry *c, const struct carry_dir *d, bool silent, bool *ret_any)
 {
-        bool same = d->was_below == d->below;
-        struct seen_through before = { c, d->id, c->next, d->below, d->was_below, same, false };
-        struct seen_through now = { c, d->id, c->old, d->was_below, d->was_below, same, false };
+        struct seen_through before = { c, d->id, c->next, d->below, d->was_below, silent, false };
+        struct seen_through now = { c, d->id, c->old, d->was_below, d->was_below, silent, false };
         int r = 0;
 
         if (d->was_below)
@@ -192,12 +191,12 @@ static int tell_of_names(struct carry *c, const struct carry_dir *d, bool *ret_a
 static int keep_time(struct carry *c, const struct carry_dir *d, struct edit_node *n, bool *ret_kept)
 {
         struct edit_node shown;
-        bool stored, other = false;
+        bool stored, other;
         int r = tree_node(&c->after, n->id, &shown, &stored);
 
         if (r < 0 || shown.mtime == d->time)
                 return r;
-        r = d->was_below == d->below ? tell_of_names(c, d, &other) : 0;
+        r = see_names(c, d, true, &other);
         if (r < 0 || other)
                 return r;
         n->mtime = d->time;
@@ -227,7 +226,7 @@ static int apply_dir(const struct edit_node *from, void *user)
         if (r == 0)
                 r = edits_entries(c->t->edits, n.id, 0, 0, add_delta, &delta);
         if (r == 0 && d->was_below != d->below)
-                r = tell_of_names(c, d, &other);
+                r = see_names(c, d, false, &other);
         if (r == 0 && !other && !d->touched)
                 r = keep_time(c, d, &n, &kept);
         if (r < 0 || (d->was_below == d->below && n.subdirs == delta.subdirs && !d->touched && !kept))

@@ -158,21 +158,33 @@ static int lose_entry(struct carry *c, const struct carry_dir *d, const struct c
         return r < 0 ? r : carry_lose(c, path.data, e->id);
 }
 
+/* Did the view have something newer than the row at its name?  Of a cut name commits do not know: one that has a
+ * directory taken away by the user and then a package's, or the other way round, is a folder to them all the time. */
+static bool was_shown(const struct carry *c, const struct carry_dir *d, const struct carry_entry *e)
+{
+        struct node was;
+        uint32_t newest;
+
+        return d->was_below && view_lookup(c->old, d->was_below, e->name, strlen(e->name), &was) == 0 &&
+               view_newest(c->old, was.id, &newest) == 0 && newest > e->horizon;
+}
+
 /* The name is the next view's; but what the row hid, or keeps apart, stays so. */
 static int drop_row(struct carry *c, struct carry_dir *d, struct carry_entry *e)
 {
         size_t len = strlen(e->name);
         struct edit_entry row = { d->id, 0, { e->name, len }, 0, 0, e->horizon };
         struct node there;
-        bool hides = d->below && view_is_cut(c->next, d->below, e->name, len);
+        bool hides = d->below && view_is_cut(c->next, d->below, e->name, len), shown;
         int r = carry_lookup(c, d->below, e->name, &there);
 
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (r == 0 && !carry_is_newer(c, there.id, e->horizon))
+        shown = r == 0 && carry_is_newer(c, there.id, e->horizon);
+        if (r == 0 && !shown)
                 hides = true;
         e->dropped = true;
-        if (e->id || (r == 0 && !hides)) {
+        if (e->id || (r == 0 && !hides) || shown != was_shown(c, d, e)) {
                 d->touched = true;
                 r = carry_changed(c, d->id, e->name);
                 if (r < 0)

@@ -248,6 +248,30 @@ static void of_two_directories_of_a_path_only_the_changed_one_has_a_new_time(voi
         assert_true(tree_ns(after.st.st_mtim) > tree_ns(ns.st.st_mtim));
 }
 
+static void a_directory_has_a_new_time_when_a_name_comes_back(void **state)
+{
+        static const char *const sub1[] = { "site/top/sub/one.py", "1", NULL }, *const sub2[] = { "site/top/sub/two.py", "2", NULL };
+        struct edited *t = *state;
+        struct node before, after;
+
+        start(t, with(t->p, "one", "1", sub1));
+        switch_to(t, with(t->p, "two", "1", sub2));
+        rename_to(t, "top/sub", "moved");
+        assert_int_equal(tree_find(t->tree, "top", &before), 0);
+        switch_to(t, with(t->p, "two", "2", sub2));
+        assert_reads(t, "top/sub/two.py", "2");
+        assert_int_equal(tree_find(t->tree, "top", &after), 0);
+        assert_int_equal(after.id, before.id);
+        assert_true(tree_ns(after.st.st_mtim) > tree_ns(before.st.st_mtim));
+        before = after;
+        switch_to(t, with(t->p, "two", "3", sub2));
+        assert_same_time(t, "top", &before);
+        switch_to(t, without(t->p, "two")); /* and from which it goes again */
+        assert_false(tree_has(t, "top/sub"));
+        assert_int_equal(tree_find(t->tree, "top", &after), 0);
+        assert_true(tree_ns(after.st.st_mtim) > tree_ns(before.st.st_mtim));
+}
+
 /* A directory that nobody holds any more has no row. */
 /* What a file hid for a while has the names of the rows that stood for it meanwhile: each once. */
 static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
@@ -346,6 +370,7 @@ int main(void)
                 TEST(directories_below_one_that_came_back_keep_their_ids),
                 TEST(directories_that_came_later_keep_their_ids),
                 TEST(of_two_directories_of_a_path_only_the_changed_one_has_a_new_time),
+                TEST(a_directory_has_a_new_time_when_a_name_comes_back),
                 TEST(a_directory_that_a_file_had_hidden_has_one_name),
                 TEST(a_moved_directory_stays_for_what_the_user_has_put_there),
                 TEST(a_directory_in_which_no_name_changes_keeps_its_time),
