@@ -89,7 +89,7 @@ class Beside:
         each file likewise?"""
         for path in self.wheel_files(name, version):
             target = self.root / path
-            if target.is_dir() and not target.is_symlink():
+            if not target.is_symlink() and target.is_dir():
                 return False
             for folder in list(target.relative_to(self.root).parents)[:-1]:
                 folder = self.root / folder
