@@ -313,6 +313,14 @@ int edit_file_remove(struct edit_data *d, uint64_t id)
         return r;
 }
 
+int edit_file_date(struct edit_data *d, uint64_t id)
+{
+        char name[NAME_SIZE];
+
+        data_name(id, "", name);
+        return fchmodat(d->fd, name, 0600, 0) < 0 ? -errno : 0;
+}
+
 int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret)
 {
         struct edit_file *f = edit_file_cached(d, id);

@@ -43,6 +43,8 @@ int edit_file_fd(const struct edit_file *f);
 int edit_file_create(struct edit_data *d, uint64_t id);
 /* Removes it, and forgets its descriptor (who holds it keeps it). */
 int edit_file_remove(struct edit_data *d, uint64_t id);
+/* Its ctime is now, by the clock of the file system below. */
+int edit_file_date(struct edit_data *d, uint64_t id);
 int edit_file_stat(struct edit_data *d, uint64_t id, struct stat *ret);
 /* False: there is none, for sure. */
 bool edit_file_is_there(struct edit_data *d, uint64_t id);

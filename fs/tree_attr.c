@@ -17,8 +17,7 @@ static bool sets_times(const struct tree_attr *a)
         return a->atime.tv_nsec != UTIME_OMIT || a->mtime.tv_nsec != UTIME_OMIT;
 }
 
-/* "Now" is that of the file system below, which dates what is written by a clock that lags behind the precise one: a
- * write must not be older than the touch before it.  That goes for ctime as well, which the data file then has. */
+/* "Now" is that of the file system below, as tree_date's. */
 static int set_data_times(struct tree *t, uint64_t id, const struct timespec times[2])
 {
         struct edit_file *f;
@@ -51,8 +50,7 @@ static int set(struct tree *t, uint64_t id, const struct tree_attr *a, struct ed
                 n->gid = a->gid;
         set_time(&a->atime, now, &n->atime);
         set_time(&a->mtime, now, &n->mtime);
-        if (a->set_mode || a->set_uid || a->set_gid || !n->data || !sets_times(a))
-                n->ctime = now;
+        tree_date(t, n, now);
         r = edits_node_put(t->edits, n);
         if (r == 0 && n->links == 0)
                 r = id_set_add(&t->removed, id);

@@ -46,6 +46,13 @@ int tree_end(struct tree *t, const struct tree_call *c, int r, uint64_t id)
 
 /* Parts of changes --------------------------------------------------------------------------------------------- */
 
+void tree_date(struct tree *t, struct edit_node *n, int64_t now)
+{
+        /* Where that has no room for it the row says it. */
+        if (!n->data || edit_file_date(t->data, n->id) < 0)
+                n->ctime = now;
+}
+
 int tree_touch_dir(struct tree *t, uint64_t dir, int subdirs, int64_t now)
 {
         struct edit_node n;
@@ -101,7 +108,7 @@ int tree_drop_link(struct tree *t, uint64_t id, int64_t now)
         if (r < 0)
                 return r;
         n.links -= n.links > 0;
-        n.ctime = now;
+        tree_date(t, &n, now);
         if (n.links == 0) {
                 r = id_set_add(&t->removed, id);
                 if (r < 0)

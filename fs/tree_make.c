@@ -27,9 +27,10 @@ static int absent(struct tree *t, uint64_t dir, const char *name)
 static void fill_node(const struct tree_call *c, const struct edit_node *dir, const struct tree_new_node *from,
                       int64_t now, struct edit_node *n)
 {
+        /* A file's times are its data file's (tree_date). */
         *n = (struct edit_node){
                 .id = n->id, .mode = from->mode, .uid = c->uid, .gid = c->gid, .links = 1, .rdev = from->rdev,
-                .atime = now, .mtime = now, .ctime = now, .data = S_ISREG(from->mode),
+                .atime = now, .mtime = now, .ctime = S_ISREG(from->mode) ? 0 : now, .data = S_ISREG(from->mode),
         };
         if (dir->mode & S_ISGID) {
                 n->gid = dir->gid;
@@ -141,7 +142,7 @@ static int add_link(struct tree *t, uint64_t id, uint64_t dir, const char *name)
         if (r < 0)
                 return r;
         n.links++;
-        n.ctime = now;
+        tree_date(t, &n, now);
         r = edits_node_put(t->edits, &n);
         if (r == 0)
                 r = tree_set_name(t, dir, name, id, n.mode);

@@ -92,6 +92,9 @@ int tree_is_empty_dir(struct tree *t, uint64_t dir, bool *ret);
  * ends it: commits when R is 0 and notes what was done, else rolls back. */
 int tree_begin(struct tree *t, const struct tree_call *c, struct edit_done *ret_done);
 int tree_end(struct tree *t, const struct tree_call *c, int r, uint64_t id);
+/* The node itself changed: its ctime, which of a file whose bytes are here is the data file's.  Only the file system
+ * below knows what its clock says: it lags behind the precise one, and what is written after must not be older. */
+void tree_date(struct tree *t, struct edit_node *n, int64_t now);
 /* A directory's entries changed: its times, and SUBDIRS more directories in it. */
 int tree_touch_dir(struct tree *t, uint64_t dir, int subdirs, int64_t now);
 /* The name shows ID from now on; or nothing (a whiteout where the view has something). */

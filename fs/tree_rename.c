@@ -49,7 +49,7 @@ static int arrive(struct tree *t, const struct end *e, uint64_t dir, int64_t now
 
         if (r < 0)
                 return r;
-        n.ctime = now;
+        tree_date(t, &n, now);
         if (S_ISDIR(n.mode))
                 n.parent = dir;
         return edits_node_put(t->edits, &n);

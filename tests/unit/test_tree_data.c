@@ -324,9 +324,12 @@ static void holes_of_a_view_are_none(void **state)
 }
 
 /* By the clock of the file system below: a file that is written then is not older. */
-static void a_touched_file_has_no_time_that_is_yet_to_come(void **state)
+static void a_changed_file_has_no_time_that_is_yet_to_come(void **state)
 {
         const struct tree_attr touch = { .atime = { .tv_nsec = UTIME_OMIT }, .mtime = { .tv_nsec = UTIME_NOW } };
+        const struct tree_attr mode = {
+                .set_mode = true, .mode = 0600, .atime = { .tv_nsec = UTIME_OMIT }, .mtime = { .tv_nsec = UTIME_OMIT },
+        };
         struct edited *t = *state;
         uint64_t one = make_at(t, "one", S_IFREG | 0644), two = make_at(t, "two", S_IFREG | 0644);
         struct node touched;
@@ -337,6 +340,11 @@ static void a_touched_file_has_no_time_that_is_yet_to_come(void **state)
         assert_int_equal(tree_write(t->tree, two, "y", 1, 0), 1);
         written = stat_of(t, two);
         assert_true(tree_ns(written.st_mtim) >= tree_ns(touched.st.st_mtim));
+        assert_int_equal(tree_write(t->tree, two, "z", 1, 0), 1);
+        assert_int_equal(tree_setattr(t->tree, one, &mode, &touched), 0);
+        assert_int_equal(tree_write(t->tree, two, "z", 1, 0), 1);
+        written = stat_of(t, two);
+        assert_true(tree_ns(written.st_ctim) >= tree_ns(touched.st.st_ctim));
 }
 
 static void ranges_are_copied_between_all_kinds_of_files(void **state)
@@ -407,7 +415,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_file_whose_package_left_can_be_written_by_who_holds_it, setup_edited,
                                                 teardown_edited),
                 cmocka_unit_test_setup_teardown(holes_of_a_view_are_none, setup_edited, teardown_edited),
-                cmocka_unit_test_setup_teardown(a_touched_file_has_no_time_that_is_yet_to_come, setup_edited, teardown_edited),
+                cmocka_unit_test_setup_teardown(a_changed_file_has_no_time_that_is_yet_to_come, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(ranges_are_copied_between_all_kinds_of_files, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(only_files_have_bytes, setup_edited, teardown_edited),
                 cmocka_unit_test_setup_teardown(without_edits_nothing_is_written, setup_edited, teardown_edited),
