@@ -95,7 +95,7 @@ struct seen_through {
         const struct view *other;
         uint64_t other_below;
         uint64_t was_below;
-        bool silent; /* nobody is told, whether a row said so or not */
+        bool silent; /* nobody is told */
         bool any;
 };
 
@@ -141,7 +141,7 @@ static int add_name(const struct view_dirent *d, void *user)
                 return 0;
         if (r < 0 && r != -ENOENT)
                 return r;
-        if (!s->silent && was_said(s->c, s->dir, name, s->was_below))
+        if (was_said(s->c, s->dir, name, s->was_below))
                 return 0;
         if (s->other_below && view_lookup(s->other, s->other_below, name, d->name.len, &there) == 0 &&
             there.id == d->id)

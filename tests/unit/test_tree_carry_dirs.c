@@ -272,6 +272,19 @@ static void a_directory_has_a_new_time_when_a_name_comes_back(void **state)
         assert_true(tree_ns(after.st.st_mtim) > tree_ns(before.st.st_mtim));
 }
 
+static void a_directory_keeps_its_time_when_what_was_removed_leaves(void **state)
+{
+        struct edited *t = *state;
+        struct node before;
+
+        start(t, with(t->p, "one", "1", deep1));
+        switch_to(t, with(t->p, "two", "1", deep2));
+        unlink_at(t, "ns/two.py");
+        assert_int_equal(tree_find(t->tree, "ns", &before), 0);
+        switch_to(t, without(t->p, "two"));
+        assert_same_time(t, "ns", &before);
+}
+
 /* A directory that nobody holds any more has no row. */
 /* What a file hid for a while has the names of the rows that stood for it meanwhile: each once. */
 static void a_directory_that_a_file_had_hidden_has_one_name(void **state)
@@ -371,6 +384,7 @@ int main(void)
                 TEST(directories_that_came_later_keep_their_ids),
                 TEST(of_two_directories_of_a_path_only_the_changed_one_has_a_new_time),
                 TEST(a_directory_has_a_new_time_when_a_name_comes_back),
+                TEST(a_directory_keeps_its_time_when_what_was_removed_leaves),
                 TEST(a_directory_that_a_file_had_hidden_has_one_name),
                 TEST(a_moved_directory_stays_for_what_the_user_has_put_there),
                 TEST(a_directory_in_which_no_name_changes_keeps_its_time),
