@@ -186,8 +186,9 @@ static int stay(struct carry *c, struct carry_dir *d, const struct edit_node *n,
                 return r;
         d->elsewhere = d->elsewhere && !carry_leaves(c, n->below);
         d->below = n->below == d->id || d->elsewhere ? n->below : 0;
-        /* It was kept for the user's files, or for a directory of the view that had another id. */
-        d->gone = d->below == 0 && !edits_is_new(d->id) && !d->needed;
+        /* It was kept for a directory of the view that had another id.  What had been kept for the user's files is the
+         * user's, whether there are any left or not. */
+        d->gone = d->below == 0 && n->below != 0 && !edits_is_new(d->id) && !d->needed;
         return 0;
 }
 

@@ -190,3 +190,17 @@ def test_a_kill_at_the_switch_loses_nothing(venv):
         there |= {path.read_bytes() for path in (venv.state / "kept").rglob("*") if path.is_file()}
         assert written <= there, (turn, written - there)
         assert (site / "pkg/b.py").read_text() == f"value = '{'2.0' if turn % 2 == 0 else '1.0'}'\n"
+
+
+def test_a_folder_that_stayed_for_a_file_of_the_user_is_the_users(venv, make_wheel):
+    """Also when that file has gone from it: packages that come and go leave it as any folder."""
+    venv.fusepkg("add", "-q", make_wheel("goes", files={"goes/a.py": "", "goes/sub/b.py": ""}))
+    for folder in "goes", "goes/sub":
+        venv.account.run(["touch", venv.site / folder / "mine.txt"])
+    inodes = [os.stat(venv.site / folder).st_ino for folder in ("goes", "goes/sub")]
+    venv.fusepkg("remove", "-q", "goes")
+    venv.account.run(["rm", venv.site / "goes/mine.txt", venv.site / "goes/sub/mine.txt"])
+    for command in (["add", make_wheel("later")], ["umount"], ["mount"], ["add", make_wheel("later", "2.0")], ["remove", "later"]):
+        venv.fusepkg(*command, "-q")
+        assert command == ["umount"] or [os.stat(venv.site / folder).st_ino for folder in ("goes", "goes/sub")] == inodes
+    venv.account.run(["rmdir", venv.site / "goes/sub", venv.site / "goes"])
