@@ -1,10 +1,9 @@
-#include "fs/edit_data.h"
+#include "fs/edit_cache.h"
 #include "store/files.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -13,21 +12,12 @@ enum {
         NAME_SIZE = NAME_DIGITS + sizeof(".new"), /* with the final NUL */
 };
 
-struct edit_file {
-        uint64_t id;
-        int fd;
-        unsigned users; /* guarded by the cache's lock, as the next two */
-        bool cached;
-        uint64_t used;
-};
-
 struct edit_data {
         int fd;
-        pthread_mutex_t lock;
-        struct edit_file *open[EDIT_DATA_OPEN]; /* guarded by lock, as all below; unordered */
-        size_t count;
-        uint64_t clock;
-        uint64_t forgotten; /* how often an id was forgotten: what was opened before may be another file */
+        struct edit_cache cache;
+        uint64_t spare_id; /* 0: no file lies ready */
+        int spare_fd;
+        _Atomic bool wants_spare;
 
         pthread_mutex_t sync_lock;
         _Atomic bool changed; /* names came or went since the folder was synced */
@@ -60,7 +50,7 @@ int edit_data_open(int dirfd, struct edit_data **ret, struct errtext *err)
 
                 (void)ignored;
         }
-        pthread_mutex_init(&d->lock, NULL);
+        edit_cache_init(&d->cache);
         pthread_mutex_init(&d->sync_lock, NULL);
         /* A process before us may have been killed in between. */
         atomic_store(&d->changed, true);
@@ -68,16 +58,25 @@ int edit_data_open(int dirfd, struct edit_data **ret, struct errtext *err)
         return 0;
 }
 
+void edit_data_drop_spare(struct edit_data *d)
+{
+        char name[NAME_SIZE];
+
+        if (!d->spare_id)
+                return;
+        data_name(d->spare_id, "", name);
+        unlinkat(d->fd, name, 0);
+        close(d->spare_fd);
+        d->spare_id = 0;
+}
+
 void edit_data_close(struct edit_data *d)
 {
         if (!d)
                 return;
-        for (size_t i = 0; i < d->count; i++) {
-                close(d->open[i]->fd);
-                free(d->open[i]);
-        }
+        edit_data_drop_spare(d);
+        edit_cache_release(&d->cache);
         close(d->fd);
-        pthread_mutex_destroy(&d->lock);
         pthread_mutex_destroy(&d->sync_lock);
         free(d);
 }
@@ -87,128 +86,11 @@ int edit_data_fd(const struct edit_data *d)
         return d->fd;
 }
 
-/* The cache ---------------------------------------------------------------------------------------------------- */
-
-static void file_free(struct edit_file *f)
-{
-        if (!f)
-                return;
-        close(f->fd);
-        free(f);
-}
-
-static struct edit_file *find(struct edit_data *d, uint64_t id)
-{
-        for (size_t i = 0; i < d->count; i++)
-                if (d->open[i]->id == id)
-                        return d->open[i];
-        return NULL;
-}
-
-static struct edit_file *hold(struct edit_data *d, struct edit_file *f)
-{
-        if (f) {
-                f->users++;
-                f->used = ++d->clock;
-        }
-        return f;
-}
-
-/* Takes it out of the table; returns what is to be freed, outside of the lock. */
-static struct edit_file *drop(struct edit_data *d, size_t at)
-{
-        struct edit_file *f = d->open[at];
-
-        d->open[at] = d->open[--d->count];
-        f->cached = false;
-        return f->users == 0 ? f : NULL;
-}
-
-/* Puts F into the table if there is room, or one that nobody uses. */
-static struct edit_file *keep(struct edit_data *d, struct edit_file *f)
-{
-        struct edit_file *old = NULL;
-        size_t oldest = EDIT_DATA_OPEN;
-
-        if (d->count == EDIT_DATA_OPEN) {
-                for (size_t i = 0; i < d->count; i++) {
-                        const struct edit_file *c = d->open[i];
-
-                        if (c->users == 0 && (oldest == EDIT_DATA_OPEN || c->used < d->open[oldest]->used))
-                                oldest = i;
-                }
-                if (oldest == EDIT_DATA_OPEN)
-                        return NULL;
-                old = drop(d, oldest);
-        }
-        f->cached = true;
-        f->used = ++d->clock;
-        d->open[d->count++] = f;
-        return old;
-}
-
-static void forget(struct edit_data *d, uint64_t id)
-{
-        struct edit_file *old = NULL;
-
-        pthread_mutex_lock(&d->lock);
-        d->forgotten++;
-        for (size_t i = 0; i < d->count; i++)
-                if (d->open[i]->id == id) {
-                        old = drop(d, i);
-                        break;
-                }
-        pthread_mutex_unlock(&d->lock);
-        file_free(old);
-}
-
-static int file_new(uint64_t id, int fd, struct edit_file **ret)
-{
-        struct edit_file *f = calloc(1, sizeof(*f));
-
-        if (!f) {
-                close(fd);
-                return -ENOMEM;
-        }
-        f->id = id;
-        f->fd = fd;
-        *ret = f;
-        return 0;
-}
-
-/* Gives FRESH, or the one that another thread has put there meanwhile; SEEN: `forgotten` before it was opened. */
-static int publish(struct edit_data *d, struct edit_file *fresh, uint64_t seen, struct edit_file **ret)
-{
-        struct edit_file *old = NULL, *f;
-
-        pthread_mutex_lock(&d->lock);
-        if (d->forgotten != seen) {
-                pthread_mutex_unlock(&d->lock);
-                file_free(fresh);
-                return -EAGAIN;
-        }
-        f = find(d, fresh->id);
-        if (f) {
-                old = fresh;
-        } else {
-                f = fresh;
-                old = keep(d, f);
-        }
-        hold(d, f);
-        pthread_mutex_unlock(&d->lock);
-        file_free(old);
-        *ret = f;
-        return 0;
-}
+/* Open files --------------------------------------------------------------------------------------------------- */
 
 struct edit_file *edit_file_cached(struct edit_data *d, uint64_t id)
 {
-        struct edit_file *f;
-
-        pthread_mutex_lock(&d->lock);
-        f = hold(d, find(d, id));
-        pthread_mutex_unlock(&d->lock);
-        return f;
+        return edit_cache_hold(&d->cache, id, NULL);
 }
 
 int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret)
@@ -218,18 +100,12 @@ int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret)
 
         data_name(id, "", name);
         do {
-                struct edit_file *f;
                 uint64_t seen;
                 int fd;
 
-                pthread_mutex_lock(&d->lock);
-                f = hold(d, find(d, id));
-                seen = d->forgotten;
-                pthread_mutex_unlock(&d->lock);
-                if (f) {
-                        *ret = f;
+                *ret = edit_cache_hold(&d->cache, id, &seen);
+                if (*ret)
                         return 0;
-                }
                 fd = file_open_own(d->fd, name, O_RDWR, 0);
                 /* Of a venv that cannot be written: to be read. */
                 if (fd == -EROFS || fd == -EACCES)
@@ -239,22 +115,14 @@ int edit_file_get(struct edit_data *d, uint64_t id, struct edit_file **ret)
                         return -EIO;
                 if (fd < 0)
                         return fd;
-                r = file_new(id, fd, &f);
-                if (r == 0)
-                        r = publish(d, f, seen, ret);
+                r = edit_cache_publish(&d->cache, id, fd, seen, ret);
         } while (r == -EAGAIN);
         return r;
 }
 
 void edit_file_put(struct edit_data *d, struct edit_file *f)
 {
-        bool last;
-
-        pthread_mutex_lock(&d->lock);
-        last = --f->users == 0 && !f->cached;
-        pthread_mutex_unlock(&d->lock);
-        if (last)
-                file_free(f);
+        edit_cache_put(&d->cache, f);
 }
 
 int edit_file_fd(const struct edit_file *f)
@@ -274,30 +142,63 @@ static int create_anew(struct edit_data *d, const char *name)
         return fd;
 }
 
-int edit_file_create(struct edit_data *d, uint64_t id)
+bool edit_data_wants_spare(const struct edit_data *d)
 {
-        struct edit_file *f = NULL, *old;
-        char name[NAME_SIZE];
-        int fd, r;
+        return atomic_load(&d->wants_spare);
+}
 
-        forget(d, id);
+void edit_data_prepare(struct edit_data *d, uint64_t id)
+{
+        char name[NAME_SIZE];
+        int fd;
+
+        atomic_store(&d->wants_spare, false);
         data_name(id, "", name);
         fd = create_anew(d, name);
         if (fd < 0)
-                return fd;
-        r = file_new(id, fd, &f);
-        if (r < 0) {
-                unlinkat(d->fd, name, 0);
-                return r;
-        }
-        pthread_mutex_lock(&d->lock);
-        old = keep(d, f);
-        if (!f->cached)
-                old = f;
-        pthread_mutex_unlock(&d->lock);
-        file_free(old);
+                return;
+        d->spare_fd = fd;
+        d->spare_id = id;
         atomic_store(&d->changed, true);
-        return 0;
+}
+
+uint64_t edit_data_spare(const struct edit_data *d)
+{
+        return d->spare_id;
+}
+
+/* The file that lies ready, if it still does; its times are those of now. */
+static int take_spare(struct edit_data *d)
+{
+        struct stat st;
+
+        d->spare_id = 0;
+        if (futimens(d->spare_fd, NULL) == 0 && fstat(d->spare_fd, &st) == 0 && st.st_nlink == 1 && st.st_size == 0)
+                return d->spare_fd;
+        close(d->spare_fd);
+        return -1;
+}
+
+int edit_file_create(struct edit_data *d, uint64_t id)
+{
+        char name[NAME_SIZE];
+        int fd = -1, r;
+
+        edit_cache_forget(&d->cache, id);
+        data_name(id, "", name);
+        if (id == d->spare_id)
+                fd = take_spare(d);
+        if (fd < 0)
+                fd = create_anew(d, name);
+        if (fd < 0)
+                return fd;
+        atomic_store(&d->wants_spare, d->spare_id == 0);
+        r = edit_cache_add(&d->cache, id, fd);
+        if (r < 0)
+                unlinkat(d->fd, name, 0);
+        else
+                atomic_store(&d->changed, true);
+        return r;
 }
 
 int edit_file_remove(struct edit_data *d, uint64_t id)
@@ -308,7 +209,7 @@ int edit_file_remove(struct edit_data *d, uint64_t id)
         data_name(id, "", name);
         r = unlinkat(d->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
         /* After the name is gone, so that nobody opens it in between. */
-        forget(d, id);
+        edit_cache_forget(&d->cache, id);
         atomic_store(&d->changed, true);
         return r;
 }
@@ -369,7 +270,7 @@ int edit_file_copy(struct edit_data *d, uint64_t id, int (*fill)(int fd, void *u
                 unlinkat(d->fd, temporary, 0);
                 return r;
         }
-        forget(d, id);
+        edit_cache_forget(&d->cache, id);
         atomic_store(&d->changed, true);
         return 0;
 }
@@ -427,7 +328,7 @@ int edit_data_sweep(struct edit_data *d, bool (*wanted)(uint64_t id, void *user)
                 if (unlinkat(d->fd, e->d_name, 0) < 0 && errno != ENOENT)
                         r = -errno;
                 if (!copy)
-                        forget(d, id);
+                        edit_cache_forget(&d->cache, id);
         }
         if (r == 0 && errno != 0)
                 r = -errno;

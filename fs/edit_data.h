@@ -8,6 +8,9 @@
  * so that a power cut never leaves half a copy under a name that a row refers to (a file that is truncated to nothing
  * needs no sync).
  *
+ * One more may lie ready for a node to come, made while nobody waited for it (edit_data_prepare): it is empty, no row
+ * names it, and it is litter like any other when the mount is killed.
+ *
  * Descriptors are a bounded cache (EDIT_DATA_OPEN), by node id.
  *
  * Threads: all functions may be called from any thread; the cache has a lock of its own, a leaf. */
@@ -41,6 +44,14 @@ int edit_file_fd(const struct edit_file *f);
 
 /* An empty file for a new node, put into the cache; -EEXIST is overwritten: it was litter. */
 int edit_file_create(struct edit_data *d, uint64_t id);
+/* Files are being made, and none lies ready.  Without any lock. */
+bool edit_data_wants_spare(const struct edit_data *d);
+/* Makes the file that a node to come will have: ID was taken for it, and is nobody else's.  This, the two
+ * that follow, and edit_file_create: one at a time. */
+void edit_data_prepare(struct edit_data *d, uint64_t id);
+/* The id of the file that lies ready, for edit_file_create; 0: there is none. */
+uint64_t edit_data_spare(const struct edit_data *d);
+void edit_data_drop_spare(struct edit_data *d);
 /* Removes it, and forgets its descriptor (who holds it keeps it). */
 int edit_file_remove(struct edit_data *d, uint64_t id);
 /* Its ctime is now, by the clock of the file system below. */

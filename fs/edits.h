@@ -106,6 +106,8 @@ int edits_target_get(struct edits *e, uint64_t id, struct buf *ret); /* appended
 int edits_target_set(struct edits *e, uint64_t id, const char *target);
 /* A number for a new node; in a transaction. */
 int edits_new_id(struct edits *e, uint64_t *ret);
+/* The same outside of a transaction: one of those that are reserved, or 0. */
+uint64_t edits_spare_id(struct edits *e);
 /* The directory that shows BELOW and is another; -ENOENT: none. */
 int edits_above(struct edits *e, uint64_t below, uint64_t *ret);
 /* Calls FN for each node in the order of ids, until it returns non-zero, which is returned.  FN may change rows but

@@ -409,6 +409,11 @@ int edits_integrity(struct edits *e, struct errtext *err)
 
 /* Ids ---------------------------------------------------------------------------------------------------------- */
 
+uint64_t edits_spare_id(struct edits *e)
+{
+        return e->next_id == e->reserved_id ? 0 : e->next_id++;
+}
+
 int edits_new_id(struct edits *e, uint64_t *ret)
 {
         int64_t next;

@@ -73,6 +73,7 @@ struct server {
         unsigned replaying;          /* workers that have not begun to read */
         _Atomic unsigned crowded;    /* of who has the turn, as the next: requests before it spins again */
         _Atomic unsigned slow;       /* requests before it answers one without handing the turn on */
+        _Atomic int64_t preparing;   /* CLOCK_MONOTONIC, ns: since when it makes something ready; 0: it does not */
 
         _Atomic uint64_t requests[CONTROL_OPCODES];
         _Atomic uint64_t announced; /* generation */

@@ -117,18 +117,30 @@ static bool is_waiting(const struct server *s)
         return poll(&p, 1, 0) != 0;
 }
 
+static void prepare(struct server *s, int64_t now)
+{
+        atomic_store(&s->preparing, now);
+        tree_prepare(s->tree);
+        atomic_store(&s->preparing, 0);
+}
+
 /* Until a request is there, or nobody expects one any more. */
 static void spin(struct server *s)
 {
-        int64_t now = now_ns(), end = now + SPIN_US * 1000;
+        int64_t now = now_ns(), end = now + SPIN_US * 1000, quiet = now + QUIET_US * 1000;
 
         if (s->crowded > 0) {
                 s->crowded--;
                 return;
         }
         while (now < end && !is_waiting(s)) {
-                int64_t before = now_ns();
+                int64_t before;
 
+                if (now >= quiet) {
+                        prepare(s, now);
+                        quiet = INT64_MAX;
+                }
+                before = now_ns();
                 sched_yield();
                 now = now_ns();
                 if (now - before > CROWDED_US * 1000) {
@@ -308,8 +320,10 @@ void server_hand_on(struct server *s)
         pthread_mutex_lock(&s->turn_lock);
         if (s->turn >= 0) {
                 const struct server_cell *c = handover_cell(s->handover, (unsigned)s->turn);
+                bool busy = atomic_load(&c->state) == CELL_BUSY;
+                int64_t since = atomic_load(busy ? &c->since : &s->preparing);
 
-                if (atomic_load(&c->state) == CELL_BUSY && now_ns() - atomic_load(&c->since) > HAND_ON_MS * 1000000LL)
+                if (since && now_ns() - since > HAND_ON_MS * 1000000LL)
                         s->turn = TURN_FREE;
         }
         pthread_mutex_unlock(&s->turn_lock);

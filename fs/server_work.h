@@ -7,10 +7,11 @@
  *
  * Waking a worker up costs more than most requests take.  So one of them has the **turn**: it alone reads.  It
  * keeps the turn while it answers what is brief, and looks for the next request for up to SPIN_US before it
- * sleeps; the others are not even asked.  It hands the turn on before it answers what may take long (copies,
- * syncs), or as long as requests are slow; and it does not spin while others want its processor.  A brief
- * request waits for locks of this process and for the file systems below, never for another request; where such a
- * file system stalls, the keeper sees it, and the turn is taken from it (server_hand_on).
+ * sleeps; the others are not even asked.  When none has come for QUIET_US it makes ready what the next one may need
+ * (tree_prepare).  It hands the turn on before it answers what may take long (copies, syncs), or as long as requests
+ * are slow; and it does not spin while others want its processor.  A brief request waits for locks of this process and
+ * for the file systems below, never for another request; where such a file system stalls, the keeper sees it, and the
+ * turn is taken from it (server_hand_on).
  *
  * The cells lie in memory that the next process has as well (handover.h).  It begins with those that are not empty:
  * what the kernel still waits for is answered, by a thread each, and only then anything new is read. */
@@ -23,6 +24,7 @@ enum {
         CELL_HEADER = 4096,
         CELL_BYTES = SERVER_MAX_WRITE + 4096, /* what the kernel demands: a WRITE of that size and its headers */
         SPIN_US = 200,
+        QUIET_US = 15,
         CROWDED_US = 30,  /* a processor that was given away and came back as late as this is wanted by others */
         SLOW_US = 1000,
         AWHILE = 64,      /* requests until it is tried again */

@@ -28,10 +28,14 @@ int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree *
 int tree_lock_for_ever(struct tree *t, unsigned seconds)
 {
         struct timespec limit;
+        int r;
 
         clock_gettime(CLOCK_REALTIME, &limit);
         limit.tv_sec += seconds;
-        return -pthread_mutex_timedlock(&t->lock, &limit);
+        r = -pthread_mutex_timedlock(&t->lock, &limit);
+        if (r == 0 && t->data)
+                edit_data_drop_spare(t->data);
+        return r;
 }
 
 struct view_ref *tree_view(struct tree *t)

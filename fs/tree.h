@@ -28,7 +28,7 @@ struct tree;
 int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree **ret);
 /* FN is called by a thread that begins to copy up a large file, and when that has ended: it is away for seconds. */
 void tree_on_long_copy(struct tree *t, void (*fn)(bool begins, void *user), void *user);
-/* At the end of the process: nobody else gets the tree's lock any more.  -ETIMEDOUT after SECONDS. */
+/* At the end of the process: nobody else gets the tree's lock any more, and what was made ready goes.  -ETIMEDOUT after SECONDS. */
 int tree_lock_for_ever(struct tree *t, unsigned seconds);
 /* The current view, to be given back. */
 struct view_ref *tree_view(struct tree *t);
@@ -73,6 +73,8 @@ struct tree_new_node {
 };
 int tree_make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name, const struct tree_new_node *n,
               struct node *ret);
+/* Makes ready what the next file needs, while nobody waits; nothing when files are not being made, or in doubt. */
+void tree_prepare(struct tree *t);
 int tree_make_unnamed(struct tree *t, const struct tree_call *c, uint64_t dir, mode_t mode, struct node *ret); /* O_TMPFILE */
 int tree_link(struct tree *t, const struct tree_call *c, uint64_t id, uint64_t dir, const char *name, struct node *ret);
 int tree_unlink(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name);

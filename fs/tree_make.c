@@ -53,6 +53,25 @@ static int add_node(struct tree *t, const struct tree_new_node *from, struct edi
         return r;
 }
 
+/* A file's may lie ready. */
+static int new_id(struct tree *t, mode_t mode, uint64_t *ret)
+{
+        *ret = S_ISREG(mode) ? edit_data_spare(t->data) : 0;
+        return *ret ? 0 : edits_new_id(t->edits, ret);
+}
+
+void tree_prepare(struct tree *t)
+{
+        uint64_t id;
+
+        if (!t->data || !edit_data_wants_spare(t->data) || pthread_mutex_trylock(&t->lock) != 0)
+                return;
+        id = t->edits && edit_data_spare(t->data) == 0 ? edits_spare_id(t->edits) : 0;
+        if (id)
+                edit_data_prepare(t->data, id);
+        pthread_mutex_unlock(&t->lock);
+}
+
 static int make(struct tree *t, const struct tree_call *c, uint64_t dir, const char *name,
                 const struct tree_new_node *from, struct edit_node *n)
 {
@@ -63,7 +82,7 @@ static int make(struct tree *t, const struct tree_call *c, uint64_t dir, const c
         if (r == 0 && name)
                 r = absent(t, dir, name);
         if (r == 0)
-                r = edits_new_id(t->edits, &n->id);
+                r = new_id(t, from->mode, &n->id);
         if (r < 0)
                 return r;
         fill_node(c, &parent, from, now, n);

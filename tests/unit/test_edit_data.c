@@ -87,6 +87,67 @@ static void a_new_file_is_empty_and_open(void **state)
         expect_text(p->data, SOME_ID, "");
 }
 
+static ino_t inode_of(const struct place *p, uint64_t id)
+{
+        struct stat st;
+
+        assert_int_equal(edit_file_stat(p->data, id, &st), 0);
+        return st.st_ino;
+}
+
+static void a_file_that_lies_ready_is_the_next_one(void **state)
+{
+        const struct place *p = *state;
+        const struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+        struct stat st;
+        ino_t inode;
+
+        assert_false(edit_data_wants_spare(p->data)); /* nobody makes files */
+        assert_int_equal(edit_file_create(p->data, SOME_ID), 0);
+        assert_true(edit_data_wants_spare(p->data));
+        edit_data_prepare(p->data, SOME_ID + 1);
+        assert_false(edit_data_wants_spare(p->data));
+        assert_int_equal(edit_data_spare(p->data), SOME_ID + 1);
+        inode = inode_of(p, SOME_ID + 1);
+        assert_int_equal(utimensat(edit_data_fd(p->data), "0000000100000003", old, 0), 0);
+        assert_int_equal(edit_file_create(p->data, SOME_ID + 2), 0); /* of another node */
+        assert_int_equal(edit_data_spare(p->data), SOME_ID + 1);
+        assert_int_equal(edit_file_create(p->data, SOME_ID + 1), 0);
+        assert_int_equal(edit_data_spare(p->data), 0);
+        assert_int_equal(inode_of(p, SOME_ID + 1), inode);
+        assert_int_equal(edit_file_stat(p->data, SOME_ID + 1, &st), 0);
+        assert_true(st.st_mtime > 1000 && st.st_atime > 1000);
+        write_text(p->data, SOME_ID + 1, "hello");
+        expect_text(p->data, SOME_ID + 1, "hello");
+        assert_true(edit_data_wants_spare(p->data));
+}
+
+static void what_lay_ready_and_is_gone_is_made_anew(void **state)
+{
+        const struct place *p = *state;
+
+        edit_data_prepare(p->data, SOME_ID);
+        assert_int_equal(unlinkat(edit_data_fd(p->data), "0000000100000002", 0), 0);
+        assert_int_equal(edit_file_create(p->data, SOME_ID), 0);
+        assert_true(is_there(p, "0000000100000002"));
+        edit_data_prepare(p->data, SOME_ID + 1);
+        litter(p, "0000000100000003"); /* somebody writes to it */
+        assert_int_equal(edit_file_create(p->data, SOME_ID + 1), 0);
+        expect_text(p->data, SOME_ID + 1, "");
+}
+
+static void what_nobody_needed_goes_at_the_end(void **state)
+{
+        const struct place *p = *state;
+
+        edit_data_drop_spare(p->data);
+        edit_data_prepare(p->data, SOME_ID);
+        assert_true(is_there(p, "0000000100000002"));
+        edit_data_drop_spare(p->data);
+        assert_false(is_there(p, "0000000100000002"));
+        assert_int_equal(edit_data_spare(p->data), 0);
+}
+
 static void a_file_that_is_not_there_is_an_error_of_the_disk(void **state)
 {
         const struct place *p = *state;
@@ -310,6 +371,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_new_file_is_empty_and_open, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_file_that_lies_ready_is_the_next_one, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_lay_ready_and_is_gone_is_made_anew, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_nobody_needed_goes_at_the_end, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_file_that_is_not_there_is_an_error_of_the_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_removed_file_stays_with_its_holder_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(few_descriptors_serve_many_files, setup, teardown),

@@ -117,6 +117,27 @@ def test_what_was_answered_is_there_after_fifty_kills(root, new_venv, places, ma
     run_rounds(root, new_venv(root, on=kind), make_wheel, places.get("ext4") / "plain", 50)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_no_file_lies_about_that_was_made_for_later(root, new_venv, make_wheel, killed):
+    """A mount makes the next data file while nobody asks for anything."""
+    venv = new_venv(root)
+    venv.fusepkg("add", "-q", make_wheel("pkg", files=FILES))
+    data = venv.state / "edits.data"
+    count = 0
+    while count < 20 or count < 500 and len(os.listdir(data)) == count: # on a busy machine there may be no such moment
+        (venv.site / f"file{count}").write_text(f"{count}\n")
+        count += 1
+        time.sleep(0.001)
+    if killed:
+        assert kills.kill_mount(venv), "there was no mount to kill"
+        venv.fusepkg("mount", "-q")
+    else:
+        venv.fusepkg("umount", "-q")
+    assert len(os.listdir(data)) == count
+    venv.fusepkg("mount", "-q")
+    assert all((venv.site / f"file{n}").read_text() == f"{n}\n" for n in range(count))
+
+
 # pip in a loop.
 
 PIP_LOOP = """
@@ -158,6 +179,14 @@ def dist_infos(site):
     return {path.name: {file.name: file.stat().st_size for file in path.iterdir()} for path in site.glob("?oop*.dist-info")}
 
 
+def clear_cut_off(site):
+    """What a pip that was cut off has left, on any file system: it was writing `INSTALLERxyz.tmp`, which no RECORD has, and the next
+    uninstall leaves the folder with that alone.  `pip list` takes the folder for the distribution."""
+    for name, files in dist_infos(site).items():
+        if files and all(file.endswith(".tmp") for file in files):
+            shutil.rmtree(site / name)
+
+
 def pip_round(account, venv, wheels, files, chance):
     process = account.start(["/usr/bin/python3", "-c", PIP_LOOP, account.tools / "bin/python", venv.python, *wheels],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -173,6 +202,7 @@ def pip_round(account, venv, wheels, files, chance):
     for path, data in wheel_files([last]).items():
         if not path.endswith("/RECORD"):
             assert (venv.site / path).read_bytes() == data.pop(), path
+    clear_cut_off(venv.site)
     listed = account.pip("--python", venv.python, "list", "--format=freeze").out.split()
     assert [line for line in listed if line.startswith("loop==")] == [f"loop=={last.name.split('-')[1]}"], \
         f"before: {left}; now: {dist_infos(venv.site)}"
