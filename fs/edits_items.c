@@ -67,29 +67,15 @@ static bool shows(struct tree *t, uint64_t dir, const char *name, uint64_t id)
         return tree_resolve(t, dir, name, strlen(name), &found, &type) == 0 && found == id;
 }
 
-/* Rows come directory by directory: what leads to one is not worked out for each of its names. */
-static int find_dir_path(struct edit_items *items, uint64_t dir)
-{
-        int r;
-
-        if (items->path_of == dir)
-                return 0;
-        items->path_of = 0;
-        buf_clear(&items->dir_path);
-        r = tree_path_locked(items->tree, dir, &items->dir_path);
-        if (r == 0)
-                items->path_of = dir;
-        return r;
-}
-
 /* The path of a name in a directory; -ENOENT: the directory is gone. */
 static int path_in(struct edit_items *items, uint64_t dir, const char *name, char **ret)
 {
         cleanup_buf struct buf path = { 0 };
-        int r = find_dir_path(items, dir);
+        const char *above;
+        int r = tree_paths_find(&items->paths, items->tree, dir, &above);
 
         if (r == 0)
-                r = buf_add_str(&path, items->dir_path.data ? items->dir_path.data : "");
+                r = buf_add_str(&path, above);
         if (r == 0 && path.len)
                 r = buf_add_char(&path, '/');
         if (r == 0)
@@ -150,7 +136,7 @@ void edit_items_release(struct edit_items *items)
                 item_release(&items->list[i]);
         free(items->list);
         view_free(items->owned);
-        buf_release(&items->dir_path);
+        tree_paths_release(&items->paths);
         *items = (struct edit_items){ 0 };
 }
 
@@ -225,7 +211,6 @@ static int add_removed(struct edit_items *items, const struct row *row, const st
 }
 
 /* Names -------------------------------------------------------------------------------------------------------- */
-
 
 /* The rows that show ID now, the first one first. */
 static int names_of(struct tree *t, uint64_t id, struct rows *ret)

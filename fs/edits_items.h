@@ -6,7 +6,7 @@
 #ifndef FUSEPKG_EDITS_ITEMS_H
 #define FUSEPKG_EDITS_ITEMS_H
 
-#include "fs/tree_private.h"
+#include "fs/tree_paths.h"
 
 enum edit_kind {
         EDIT_REMOVED,  /* of the environment, no longer there; a folder: with all in it */
@@ -38,8 +38,7 @@ struct edit_items {
         size_t cap;
         const struct view *plain; /* the environment without cuts */
         struct view *owned;       /* when it is not the tree's own */
-        uint64_t path_of;         /* while it is loaded: the directory that DIR_PATH leads to; 0: none */
-        struct buf dir_path;
+        struct tree_paths paths; /* while it is loaded */
 };
 
 int edit_items_load(struct tree *t, struct edit_items *ret, struct errtext *err);

@@ -1,4 +1,6 @@
 """diff: what a program changed in a mounted venv, against what was installed.  The oracle: patch(1) and git turn one into the other."""
+import time
+
 import pytest
 
 from support.seen import shell
@@ -159,3 +161,22 @@ def test_pips_distributions_are_one_line(account, new_venv, make_wheel, tools):
     found = venv.fusepkg("diff", "--json").json()
     assert found["files"] == []
     assert {"change": "added", "name": "more", "version": "3.0", "installer": "pip"} in found["distributions"]
+
+
+def test_a_deep_folder_costs_what_a_wide_one_does(account, new_venv, make_wheel):
+    """Its entries are named without going up to the root from each."""
+    seconds, levels = [], 1500
+    for step in ("", "os.chdir('d')"):
+        venv = new_venv(account)
+        venv.fusepkg("add", make_wheel("demo", files=BEFORE))
+        code = f"import os, sys; os.chdir(sys.argv[1])\nfor i in range({levels}):\n  open(f'f{{i}}', 'w').close(); os.mkdir('d' if {step!r} else f'd{{i}}'); {step}"
+        account.run([account.tools / "bin/python", "-c", code, venv.site])
+        taken = []
+        for _ in range(3):
+            begin = time.monotonic()
+            names = venv.fusepkg("diff", "--name-only").out.splitlines()
+            taken.append(time.monotonic() - begin)
+        seconds.append(min(taken))
+        assert len([name for name in names if name.rsplit("/", 1)[-1].startswith("f")]) == levels
+        assert max(name.count("/") for name in names) == (levels - 1 if step else 0)
+    assert seconds[1] < 6 * seconds[0]
