@@ -3,6 +3,7 @@
 #include "tools/diff_text.h"
 #include "tools/json_out.h"
 #include "tools/kept_list.h"
+#include "tools/quote.h"
 #include "tools/ui.h"
 
 #include <stdio.h>
@@ -70,16 +71,6 @@ static bool is_said(const struct showing *s, const struct diff_file *f)
                (last->kind == CHANGE_MODIFIED && f->kind == CHANGE_MOVED && last->new.id == f->new.id);
 }
 
-static int show_name(const char *path)
-{
-        cleanup_buf struct buf name = { 0 };
-        int r = diff_name(&name, "", path);
-
-        if (r == 0)
-                printf("%s\n", name.data);
-        return r;
-}
-
 static int show_file(struct showing *s, const struct diff_file *f, struct errtext *err)
 {
         cleanup_buf struct buf text = { 0 }, name = { 0 };
@@ -89,10 +80,10 @@ static int show_file(struct showing *s, const struct diff_file *f, struct errtex
         if (s->form == FORM_JSON)
                 return show_json(s, f);
         if (s->form == FORM_NAMES)
-                return show_name(f->path);
+                return quote_print("", "", f->path);
         r = diff_text(s->d, f, &text, &lines, err);
         if (r == 0)
-                r = diff_name(&name, "", f->path);
+                r = quote_path(&name, "", f->path);
         if (r < 0)
                 return r;
         s->added += lines.added;
@@ -118,6 +109,15 @@ static bool is_shown(const struct diff *d, size_t i)
         return !(i + 1 < d->count && edit_path_is_within(d->files[i + 1].path, f->path));
 }
 
+static void print_dist(const struct edit_dist *dist, bool gone)
+{
+        bool installer = !gone && dist->installer[0];
+        cleanup_buf struct buf text = { 0 };
+
+        if (buf_printf(&text, installer ? "%s %s (%s)" : "%s %s", dist->name, dist->version, dist->installer) == 0)
+                (void)quote_print(gone ? "- " : "+ ", "", text.data);
+}
+
 static json_t *show_dists(struct showing *s)
 {
         const struct edit_dists *d = &s->d->dists;
@@ -135,22 +135,24 @@ static json_t *show_dists(struct showing *s)
                                 list, json_pack("{s:s, s:o, s:o, s:o}", "change", gone ? "removed" : "added", "name",
                                                 json_out_string(dist->name), "version", json_out_string(dist->version),
                                                 "installer", gone ? json_null() : json_out_string(dist->installer)));
-                else if (gone || !dist->installer[0])
-                        printf("%c %s %s\n", gone ? '-' : '+', dist->name, dist->version);
                 else
-                        printf("+ %s %s (%s)\n", dist->name, dist->version, dist->installer);
+                        print_dist(dist, gone);
         }
         return list;
 }
 
 static int show_kept(const char *path, void *user)
 {
+        cleanup_buf struct buf name = { 0 };
         json_t *list = user;
+        int r;
 
         if (list)
                 return json_array_append_new(list, json_out_string(path)) < 0 ? -ENOMEM : 0;
-        ui_say("kept: " ENVIRONMENT_DIR "/kept/%s", path);
-        return 0;
+        r = quote_path(&name, ENVIRONMENT_DIR "/kept/", path);
+        if (r == 0)
+                ui_say("kept: %s", name.data);
+        return r;
 }
 
 static int finish_json(struct showing *s, json_t *dists)

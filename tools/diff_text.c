@@ -1,6 +1,7 @@
 #include "tools/diff_text.h"
 
 #include "store/files.h"
+#include "tools/quote.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,30 +15,6 @@ enum {
 };
 
 extern char **environ;
-
-int diff_name(struct buf *b, const char *prefix, const char *path)
-{
-        static const char letters[] = "\"\\\a\b\t\n\v\f\r", escapes[] = "\"\\abtnvfr";
-        bool quoted = false;
-        int r;
-
-        for (const char *p = path; !quoted && *p; p++)
-                quoted = *p == '"' || *p == '\\' || (unsigned char)*p < ' ' || *p == 0x7f;
-        if (!quoted)
-                return buf_printf(b, "%s%s", prefix, path);
-        r = buf_printf(b, "\"%s", prefix);
-        for (const char *p = path; r == 0 && *p; p++) {
-                const char *letter = strchr(letters, *p);
-
-                if (letter)
-                        r = buf_printf(b, "\\%c", escapes[letter - letters]);
-                else if ((unsigned char)*p < ' ' || *p == 0x7f)
-                        r = buf_printf(b, "\\%03o", (unsigned char)*p);
-                else
-                        r = buf_add_char(b, *p);
-        }
-        return r < 0 ? r : buf_add_char(b, '"');
-}
 
 static bool is_binary(int fd)
 {
@@ -139,7 +116,7 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
         if (old == -ENODATA || new == -ENODATA) {
                 r = buf_printf(ret, "Only %c/", old == -ENODATA ? 'b' : 'a');
                 if (r == 0)
-                        r = diff_name(ret, "", f->path);
+                        r = quote_path(ret, "", f->path);
                 return r < 0 ? r : buf_add_str(ret, " can be seen\n");
         }
         if (old < 0 || new < 0)
@@ -147,9 +124,9 @@ static int add_bytes(const struct diff *d, const struct diff_file *f, const char
                                    errno_name(old < 0 ? old : new, (char[128]){ 0 }));
         if (diff_same_bytes(old, new))
                 return 0;
-        r = f->old.where == DIFF_NOWHERE ? buf_add_str(&a, "/dev/null") : diff_name(&a, "a/", was);
+        r = f->old.where == DIFF_NOWHERE ? buf_add_str(&a, "/dev/null") : quote_path(&a, "a/", was);
         if (r == 0)
-                r = f->new.where == DIFF_NOWHERE ? buf_add_str(&b, "/dev/null") : diff_name(&b, "b/", f->path);
+                r = f->new.where == DIFF_NOWHERE ? buf_add_str(&b, "/dev/null") : quote_path(&b, "b/", f->path);
         if (r < 0)
                 return r;
         lines->binary = is_binary(old) || is_binary(new);
@@ -182,11 +159,11 @@ static int add_header(struct buf *b, const char *was, const char *path)
         int r = buf_add_str(b, "diff --git ");
 
         if (r == 0)
-                r = diff_name(b, "a/", was);
+                r = quote_path(b, "a/", was);
         if (r == 0)
                 r = buf_add_char(b, ' ');
         if (r == 0)
-                r = diff_name(b, "b/", path);
+                r = quote_path(b, "b/", path);
         return r < 0 ? r : buf_add_char(b, '\n');
 }
 
@@ -195,11 +172,11 @@ static int add_names(struct buf *b, const char *was, const char *path)
         int r = buf_add_str(b, "rename from ");
 
         if (r == 0)
-                r = diff_name(b, "", was);
+                r = quote_path(b, "", was);
         if (r == 0)
                 r = buf_add_str(b, "\nrename to ");
         if (r == 0)
-                r = diff_name(b, "", path);
+                r = quote_path(b, "", path);
         return r < 0 ? r : buf_add_char(b, '\n');
 }
 
@@ -228,7 +205,7 @@ static int add_special(const struct diff *d, const struct diff_file *f, struct b
                                                    "Changed",
                        kind);
         if (r == 0)
-                r = diff_name(b, "", f->path);
+                r = quote_path(b, "", f->path);
         if (r == 0 && f->old.mode && f->new.mode && f->old.mode != f->new.mode)
                 r = buf_printf(b, ", mode %06o, was %06o", f->new.mode, f->old.mode);
         return r < 0 ? r : buf_add_char(b, '\n');

@@ -10,8 +10,6 @@ struct diff_lines {
         size_t removed;
 };
 
-/* Appends "PREFIX PATH" in one word: as git does, one that would break its line is in quotes, with escapes. */
-int diff_name(struct buf *b, const char *prefix, const char *path);
 /* Appends it; RET_LINES (may be NULL) counts.  Runs diff(1) for bytes that are text. */
 int diff_text(const struct diff *d, const struct diff_file *f, struct buf *ret, struct diff_lines *ret_lines,
               struct errtext *err);

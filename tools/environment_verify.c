@@ -2,6 +2,7 @@
 
 #include "tools/diff_files.h"
 #include "tools/json_out.h"
+#include "tools/quote.h"
 #include "tools/ui.h"
 
 #include <stdio.h>
@@ -19,9 +20,15 @@ struct verifying {
 
 static void tell(struct verifying *v, const char *kind, const char *path, const char *detail)
 {
+        cleanup_buf struct buf line = { 0 };
+
         v->count++;
         if (!v->errors) {
-                printf("%s %s%s%s\n", kind, path, detail ? ": " : "", detail ? detail : "");
+                if (buf_printf(&line, "%s ", kind) < 0 || quote_path(&line, "", path) < 0 ||
+                    (detail && (buf_add_str(&line, ": ") < 0 || quote_path(&line, "", detail) < 0)))
+                        v->failed = true;
+                else
+                        puts(line.data);
                 return;
         }
         json_t *row = json_pack("{s:s, s:o, s:o}", "kind", kind, "path", json_out_string(path), "detail",

@@ -2,9 +2,8 @@
 
 #include "tools/diff_files.h"
 #include "tools/json_out.h"
+#include "tools/quote.h"
 #include "tools/ui.h"
-
-#include <stdio.h>
 
 /* A folder that was made here goes as a whole: only when all in it is to go. */
 static bool is_whole(const struct diff *d, size_t i)
@@ -106,17 +105,24 @@ static json_t *words(const struct edit_words *w, const char *prefix)
 
 static int say(const struct edit_report *done, bool json)
 {
+        int r = 0;
+
         if (json)
                 return json_out(json_pack("{s:o, s:o}", "reverted", words(&done->reverted, ""), "kept",
                                           words(&done->kept, ENVIRONMENT_DIR "/kept/")));
-        for (size_t i = 0; i < done->reverted.count; i++)
+        for (size_t i = 0; r == 0 && i < done->reverted.count; i++)
                 if (!edit_path_is_generated(done->reverted.list[i]))
-                        printf("%s\n", done->reverted.list[i]);
+                        r = quote_print("", "", done->reverted.list[i]);
         if (done->kept.count)
                 ui_say("Kept %zu file%s:", done->kept.count, done->kept.count == 1 ? "" : "s");
-        for (size_t i = 0; i < done->kept.count; i++)
-                ui_say("  " ENVIRONMENT_DIR "/kept/%s", done->kept.list[i]);
-        return 0;
+        for (size_t i = 0; r == 0 && i < done->kept.count; i++) {
+                cleanup_buf struct buf name = { 0 };
+
+                r = quote_path(&name, ENVIRONMENT_DIR "/kept/", done->kept.list[i]);
+                if (r == 0)
+                        ui_say("  %s", name.data);
+        }
+        return r;
 }
 
 static int revert(const struct options *o, struct errtext *err)

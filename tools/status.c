@@ -9,6 +9,7 @@
 #include "tools/kept_list.h"
 #include "tools/mounts.h"
 #include "tools/outside_list.h"
+#include "tools/quote.h"
 #include "tools/target.h"
 #include "tools/ui.h"
 
@@ -105,15 +106,6 @@ static void print_restarts(const struct mount_info *mount)
                        mount->restarts == 1 ? "" : "s", mount->reason);
 }
 
-/* A file may be called anything: a line stays a line, and a terminal gets no commands. */
-static void print_name(const char *before, const char *name)
-{
-        fputs(before, stdout);
-        for (const char *c = name; *c; c++)
-                putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
-        putchar('\n');
-}
-
 static void print_status(const struct status *s)
 {
         char copied[32], used[32], since[64] = "";
@@ -142,9 +134,9 @@ static void print_status(const struct status *s)
                 printf("  %zu changed or new file%s, bytecode included: `fusepkg diff --generated` shows them\n", s->edited,
                        s->edited == 1 ? "" : "s");
         for (size_t i = 0; i < s->kept.count; i++)
-                print_name("  kept: " ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);
+                quote_print("  kept: ", ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);
         for (size_t i = 0; i < s->appeared.count; i++)
-                print_name("  appeared while it was not mounted: ", s->appeared.paths[i]);
+                quote_print("  appeared while it was not mounted: ", "", s->appeared.paths[i]);
 }
 
 static int tell(struct report *report, const struct status *s)

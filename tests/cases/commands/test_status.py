@@ -90,7 +90,7 @@ def test_for_people_it_warns_of_rm(venv):
 def test_a_name_cannot_break_its_line(account, venv):
     venv.fusepkg("umount")
     account.run(["/usr/bin/python3", "-c", "import sys; open(sys.argv[1] + '/two\\nlines\\x1b[2J', 'w')", venv.site])
-    assert "  appeared while it was not mounted: two?lines?[2J\n" in venv.fusepkg("status").out
+    assert "  appeared while it was not mounted: \"two\\nlines\\033[2J\"\n" in venv.fusepkg("status").out
     assert "two\nlines\x1b[2J" in venv.fusepkg("status", "--json").json()[0]["appeared"]
 
 

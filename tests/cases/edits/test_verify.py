@@ -57,3 +57,28 @@ def test_what_was_written_again_as_it_was_is_no_difference(demo):
     demo.account.run(["sh", "-c", 'printf X | dd of="$1" conv=notrunc bs=1 seek=700000 2>&1', "sh", demo.site / "demo/big.bin"])
     found = demo.fusepkg("verify", "--json", status=1).json()["differences"]
     assert [(d["kind"], d["path"]) for d in found] == [("modified", "demo/a.py"), ("modified", "demo/big.bin")]
+
+
+def test_a_name_cannot_break_its_line(account, new_venv, make_wheel):
+    """Nor speak to the terminal: whatever says it quotes it as git does; JSON has the name itself."""
+    name, said = "demo/two\nlines\x1b[2J\u202e", '"demo/two\\nlines\\033[2J\\342\\200\\256"'
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files={"demo/__init__.py": "", "demo/a.py": "a = 1\n"}))
+    write = "import sys; open(sys.argv[1], 'w').write('x')"
+    account.run(["/usr/bin/python3", "-c", write, venv.site / name])
+    account.run(["ln", venv.site / "demo/a.py", venv.site / (name + "2")])
+    assert venv.fusepkg("diff", "--name-only").out.splitlines() == [said, said[:-1] + '2"']
+    assert venv.fusepkg("verify", status=1).out.splitlines() == [f"extra {said}", f'extra {said[:-1]}2": demo/a.py']
+    found = venv.fusepkg("verify", "--json", status=1).json()["differences"]
+    assert [d["path"] for d in found] == [name, name + "2"]
+    account.run(["mv", venv.site / name, venv.site / "demo/plain"])
+    venv.fusepkg("revert", "demo/plain")
+    account.run(["/usr/bin/python3", "-c", write, venv.site / name])
+    reverted = venv.fusepkg("revert", venv.site / name)
+    kept = '".fusepkg/kept/1/' + said[1:]
+    assert reverted.out == said + "\n" and f"  {kept}\n" in reverted.err
+    assert f"kept: {kept}\n" in venv.fusepkg("diff").err
+    assert f"  kept: {kept}\n" in venv.fusepkg("status").out
+    assert "1/" + name in venv.fusepkg("diff", "--json").json()["kept"]
+    account.run(["/usr/bin/python3", "-c", write, venv.site / name])
+    assert venv.fusepkg("revert", "--json", venv.site / name).json()["reverted"] == [name]
