@@ -33,7 +33,7 @@ static struct diff_side old_side(const struct diff *d, uint64_t id)
                 s.mode = o->mode;
                 if (fd >= 0 && fstat(fd, &st) == 0)
                         s.size = (uint64_t)st.st_size;
-        } else if ((id >> 32 || d->base) && view_getattr(d->view, id, &n) == 0) {
+        } else if ((id >> 32 || d->views.base) && view_getattr(d->view, id, &n) == 0) {
                 s.where = DIFF_VIEW;
                 s.mode = n.st.st_mode;
                 s.size = (uint64_t)n.st.st_size;
@@ -175,7 +175,7 @@ static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
         for (size_t i = 0; i < d->report.original_count; i++) {
                 const struct edit_original *o = &d->report.originals[i];
 
-                if (d->base || strcmp(o->path, path) == 0 || !edit_path_is_within(o->path, path) ||
+                if (d->views.base || strcmp(o->path, path) == 0 || !edit_path_is_within(o->path, path) ||
                     strchr(o->path + strlen(path) + 1, '/'))
                         continue;
                 r = add_removed(d, o->id, o->path, S_ISLNK(o->mode) ? 'l' : 'f');
@@ -330,20 +330,19 @@ int diff_open(const struct options *o, bool generated, const char *more, struct 
         int r = target_open(o, &ret->t, err);
 
         ret->generated = generated;
+        ret->views.target = &ret->t;
         if (r == 0 && !ret->t.environment)
                 r = errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s'", ret->t.venv);
         if (r == 0)
                 r = ask(ret, more, err);
         if (r == 0)
-                r = target_store(&ret->t, STORE_READ, &ret->store, err);
-        if (r == 0)
-                r = target_view(&ret->t, ret->store, &ret->pool, &ret->base, &ret->view, err);
-        if (r == 0)
                 r = edit_dists_load(&ret->t, &ret->report, &ret->dists, err);
         if (r == 0)
                 r = edit_owned_load(&ret->dists, &ret->owned, err);
         if (r == 0)
-                r = edit_filter_load(&ret->dists, ret->view, o, &ret->filter, err);
+                r = edit_filter_load(&ret->dists, &ret->views, o, &ret->filter, err);
+        if (r == 0)
+                r = edit_view_for(&ret->views, &ret->report, &ret->view, err);
         return r < 0 ? r : collect(ret, err);
 }
 
@@ -360,10 +359,7 @@ void diff_close(struct diff *d)
         edit_owned_release(&d->owned);
         edit_dists_release(&d->dists);
         edit_report_release(&d->report);
-        view_free(d->view);
-        base_free(d->base);
-        image_pool_free(d->pool);
-        store_close(d->store);
+        edit_view_release(&d->views);
         target_close(&d->t);
         *d = (struct diff)DIFF_INIT;
 }

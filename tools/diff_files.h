@@ -3,7 +3,7 @@
 #ifndef FUSEPKG_DIFF_FILES_H
 #define FUSEPKG_DIFF_FILES_H
 
-#include "tools/edit_owned.h"
+#include "tools/edit_filter.h"
 
 enum diff_where {
         DIFF_NOWHERE,  /* there is nothing on this side */
@@ -36,10 +36,8 @@ struct diff {
         struct edit_dists dists;
         struct edit_owned owned;
         struct edit_filter filter;
-        struct store *store;
-        struct image_pool *pool;
-        struct base *base;
-        struct view *view;       /* of the environment */
+        struct edit_view views;
+        const struct view *view; /* the one of them that will do for the report; NULL: nothing in it asks for one */
         bool generated;          /* bytecode is wanted, too */
         struct diff_file *files; /* by path; those that are wanted */
         size_t count;

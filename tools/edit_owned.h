@@ -1,19 +1,13 @@
-/* edit_owned.h: which changes are whole distributions', and which of them a command was asked about. */
+/* edit_owned.h: which changes are whole distributions'. */
 #ifndef FUSEPKG_EDIT_OWNED_H
 #define FUSEPKG_EDIT_OWNED_H
 
-#include "fs/view.h"
 #include "tools/edit_dists.h"
-
-/* Paths in site-packages, sorted. */
-struct edit_paths {
-        char **list;
-        size_t count;
-};
+#include "tools/edit_paths.h"
 
 struct edit_owned {
         const struct edit_dists *dists;
-        struct edit_paths added;   /* what the RECORDs of those list that pip or uv brought */
+        struct edit_paths added;   /* sorted: what the RECORDs of those list that pip or uv brought */
         struct edit_paths removed; /* likewise of those of the bare site-packages that went */
 };
 
@@ -23,25 +17,7 @@ void edit_owned_release(struct edit_owned *o);
  * something in a folder that was removed. */
 bool edit_owned_has(const struct edit_owned *o, enum edit_change_kind kind, uint64_t id, const char *path, char type);
 
-/* What a command was asked about: paths, and distributions by their names; all when there is none. */
-struct edit_filter_item {
-        char *path;                     /* NULL: a distribution */
-        uint32_t slot;                  /* 0: none of ours */
-        struct edit_paths paths;        /* top folders of ours; what the RECORD lists of another */
-};
-struct edit_filter {
-        struct edit_filter_item *items;
-        size_t count;
-};
-
-/* ARGUMENTS of a command.  V: the environment's view, to see which folders a distribution has. */
-int edit_filter_load(const struct edit_dists *d, const struct view *v, const struct options *arguments,
-                     struct edit_filter *ret, struct errtext *err);
-void edit_filter_release(struct edit_filter *f);
-/* ORIGIN may be NULL. */
-bool edit_filter_wants(const struct edit_filter *f, uint64_t id, const char *path, const char *origin);
-/* A path as the shell gives it, or relative to site-packages; appends it relative to site-packages, tidy.  -EPERM: it
- * is neither. */
-int edit_filter_path(const struct target *t, const char *argument, struct buf *ret);
+/* Appends the RECORD of a distribution of the bare site-packages that was removed; nothing when it is not known. */
+int edit_owned_record(const struct edit_dists *d, const char *dist_info, struct buf *ret);
 
 #endif

@@ -94,7 +94,7 @@ static int read_entry(const struct view_dirent *e, void *user)
                         v->failed = true;
         } else if (S_ISREG(e->type)) {
                 for (uint64_t at = 0; n > 0; at += (uint64_t)n)
-                        n = view_read(v->d->view, e->id, v->data, PIECE, at, &err);
+                        n = view_read(v->d->views.all, e->id, v->data, PIECE, at, &err);
                 if (n < 0)
                         tell(v, "damaged", v->path.data, err.text[0] ? err.text : errno_name((int)n, (char[128]){ 0 }));
         }
@@ -105,7 +105,7 @@ static int read_entry(const struct view_dirent *e, void *user)
 
 static int read_dir(struct verifying *v, uint64_t id)
 {
-        return view_readdir(v->d->view, id, 0, read_entry, v);
+        return view_readdir(v->d->views.all, id, 0, read_entry, v);
 }
 
 static int read_all(struct verifying *v, struct errtext *err)
@@ -115,7 +115,7 @@ static int read_all(struct verifying *v, struct errtext *err)
 
         v->data = malloc(PIECE);
         r = v->data ? read_dir(v, NODE_ROOT) : -ENOMEM;
-        if (r == 0 && view_find(v->d->view, DATA_DIR, &data) == 0 && buf_add_str(&v->path, DATA_DIR) == 0)
+        if (r == 0 && view_find(v->d->views.all, DATA_DIR, &data) == 0 && buf_add_str(&v->path, DATA_DIR) == 0)
                 r = read_dir(v, data.id);
         free(v->data);
         buf_release(&v->path);
@@ -132,8 +132,10 @@ static int verify(const struct options *o, struct verifying *v, struct errtext *
                 tell(v, "bad", "", v->d->report.bad.list[i]);
         for (size_t i = 0; r == 0 && i < v->d->count; i++)
                 tell_file(v, &v->d->files[i]);
+        if (r == 0 && (argument_count(o) == 0 || option_count(o, "--deep")))
+                r = edit_view_open(&v->d->views, err);
         if (r == 0 && argument_count(o) == 0)
-                r = view_conflicts(v->d->view, 0, tell_conflict, v);
+                r = view_conflicts(v->d->views.all, 0, tell_conflict, v);
         if (r == 0 && option_count(o, "--deep"))
                 r = read_all(v, err);
         if (r == 0 && v->failed)
