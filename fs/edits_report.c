@@ -15,6 +15,7 @@ struct request {
         bool report;
         bool check;
         bool originals;
+        bool conflicts;
         char **paths;    /* to be reverted */
         size_t count;
         char **removals;
@@ -77,6 +78,8 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
                 q->check = true;
         else if (strcmp(line, "originals") == 0)
                 q->originals = true;
+        else if (strcmp(line, "conflicts") == 0)
+                q->conflicts = true;
         else if (strncmp(line, "revert ", 7) == 0)
                 return take_path(&q->paths, &q->count, line + 7, err);
         else if (strncmp(line, "remove ", 7) == 0)
@@ -221,6 +224,28 @@ static int write_bad(const char *sentence, void *user)
         return r < 0 ? r : add_word(b, sentence, '\n');
 }
 
+static int write_conflict(const char *path, const char *loser, const char *winner, void *user)
+{
+        struct buf *b = user;
+        int r = buf_add_str(b, "conflicting ");
+
+        if (r == 0)
+                r = add_word(b, path, ' ');
+        if (r == 0)
+                r = add_word(b, loser, ' ');
+        return r < 0 ? r : add_word(b, winner, '\n');
+}
+
+/* Files are compared: not under the tree's lock. */
+static int write_conflicts(struct tree *t, struct buf *b)
+{
+        struct view_ref *ref = tree_view(t);
+        int r = view_conflicts(ref->view, 0, write_conflict, b);
+
+        tree_view_done(t, ref);
+        return r;
+}
+
 /* It belongs to the venv's owner, who may not be us. */
 static int replace_report(int io_fd, const struct buf *b)
 {
@@ -285,6 +310,8 @@ static int serve(struct tree *t, int state_fd, int io_fd, const struct request *
         tree_copies_go_on(t);
         if (r == 0 && q->check)
                 r = tree_check(t, write_bad, b);
+        if (r == 0 && q->conflicts)
+                r = write_conflicts(t, b);
         return r < 0 ? r : buf_add_str(b, "end\n");
 }
 

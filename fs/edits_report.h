@@ -11,6 +11,7 @@
  *     report                            what differs from the environment
  *     check                             adds `bad` lines: tree_check
  *     originals                         adds `original` lines: edits_originals.h
+ *     conflicts                         adds `conflicting` lines: view_conflicts.  The one line that costs what is installed, not what was edited
  *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
  *     end
@@ -25,6 +26,7 @@
  *     added <id> l <mode> <size> <path> <target>
  *     kept <generation> <path>                                           what this request put to kept
  *     bad <sentence>
+ *     conflicting <path> <loser> <winner>                                packages, or `site-packages`, whose bytes at a path differ; the winner's are shown
  *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>
  *     reverted <path>
  *     error <sentence>                                                   alone: why nothing else was done

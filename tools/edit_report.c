@@ -187,6 +187,34 @@ static int parse_original(const struct line *l, struct edit_report *report)
         return 0;
 }
 
+static void conflict_release(struct edit_conflict *c)
+{
+        free(c->path);
+        free(c->loser);
+        free(c->winner);
+}
+
+static int parse_conflict(const struct line *l, struct edit_report *report)
+{
+        struct edit_conflict *more = reallocarray(report->conflicts, report->conflict_count + 1, sizeof(*more));
+        struct edit_conflict c = { 0 };
+        int r = more ? 0 : -ENOMEM;
+
+        if (more)
+                report->conflicts = more;
+        if (r == 0)
+                r = l->count == 4 ? take_path(l->words[1], &c.path) : -EBADMSG;
+        if (r == 0)
+                r = take_path(l->words[2], &c.loser);
+        if (r == 0)
+                r = take_path(l->words[3], &c.winner);
+        if (r == 0)
+                more[report->conflict_count++] = c;
+        else
+                conflict_release(&c);
+        return r;
+}
+
 static int parse_change(const struct line *l, struct edit_report *report)
 {
         static const char *const names[] = { "removed", "modified", "moved", "linked", "added" };
@@ -220,6 +248,8 @@ static int parse_line(char *text, struct edit_report *report)
                 return parse_reverted(&l, report);
         if (strcmp(l.words[0], "bad") == 0)
                 return parse_word(&l, &report->bad);
+        if (strcmp(l.words[0], "conflicting") == 0)
+                return parse_conflict(&l, report);
         if (strcmp(l.words[0], "original") == 0)
                 return parse_original(&l, report);
         return parse_change(&l, report);
@@ -266,6 +296,9 @@ void edit_report_release(struct edit_report *r)
         for (size_t i = 0; i < r->original_count; i++)
                 free(r->originals[i].path);
         free(r->originals);
+        for (size_t i = 0; i < r->conflict_count; i++)
+                conflict_release(&r->conflicts[i]);
+        free(r->conflicts);
         words_release(&r->kept);
         words_release(&r->reverted);
         words_release(&r->bad);

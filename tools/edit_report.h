@@ -31,6 +31,13 @@ struct edit_original {
         char *path;
 };
 
+/* Two packages have a file at one path. */
+struct edit_conflict {
+        char *path;
+        char *loser;
+        char *winner;   /* whose file is shown */
+};
+
 struct edit_words {
         char **list;
         size_t count;
@@ -42,6 +49,8 @@ struct edit_report {
         size_t change_count;
         struct edit_original *originals;
         size_t original_count;
+        struct edit_conflict *conflicts;
+        size_t conflict_count;
         struct edit_words kept;      /* "7/pkg/a.py": below .fusepkg/kept */
         struct edit_words reverted;
         struct edit_words bad;       /* sentences */

@@ -124,18 +124,43 @@ static int read_all(struct verifying *v, struct errtext *err)
 
 /* --- */
 
+/* Whoever serves the edits knows them already.  Where there are none, or one of an older version serves, we look. */
+static int tell_conflicts(struct verifying *v, bool told, struct errtext *err)
+{
+        const struct edit_report *report = &v->d->report;
+        int r = 0;
+
+        if (!told || !edits_ask_needed(&v->d->t)) {
+                r = edit_view_open(&v->d->views, err);
+                return r < 0 ? r : view_conflicts(v->d->views.all, 0, tell_conflict, v);
+        }
+        for (size_t i = 0; r == 0 && i < report->conflict_count; i++) {
+                const struct edit_conflict *c = &report->conflicts[i];
+
+                r = tell_conflict(c->path, c->loser, c->winner, v);
+        }
+        return r;
+}
+
 static int verify(const struct options *o, struct verifying *v, struct errtext *err)
 {
-        int r = diff_open(o, false, "check\n", v->d, err);
+        bool all = argument_count(o) == 0, told = all;
+        int r = diff_open(o, false, all ? "check\nconflicts\n" : "check\n", v->d, err);
+
+        if (r == -EINVAL && all) {
+                diff_close(v->d);
+                told = false;
+                r = diff_open(o, false, "check\n", v->d, err);
+        }
 
         for (size_t i = 0; r == 0 && i < v->d->report.bad.count; i++)
                 tell(v, "bad", "", v->d->report.bad.list[i]);
         for (size_t i = 0; r == 0 && i < v->d->count; i++)
                 tell_file(v, &v->d->files[i]);
-        if (r == 0 && (argument_count(o) == 0 || option_count(o, "--deep")))
+        if (r == 0 && all)
+                r = tell_conflicts(v, told, err);
+        if (r == 0 && option_count(o, "--deep"))
                 r = edit_view_open(&v->d->views, err);
-        if (r == 0 && argument_count(o) == 0)
-                r = view_conflicts(v->d->views.all, 0, tell_conflict, v);
         if (r == 0 && option_count(o, "--deep"))
                 r = read_all(v, err);
         if (r == 0 && v->failed)

@@ -16,6 +16,7 @@ static const char sample[] = HEAD "modified 100000003 755 14 1 a%20b.py\n"
                                   "kept 7 pkg/a%25\n"
                                   "reverted pkg\n"
                                   "bad two%20words\n"
+                                  "conflicting a%20b.py demo site-packages\n"
                                   "original 10 100644 pkg/y.py\n"
                                   "end\n";
 
@@ -46,6 +47,10 @@ static void every_line_is_read(void **state)
         assert_string_equal(r.kept.list[0], "7/pkg/a%");
         assert_string_equal(r.reverted.list[0], "pkg");
         assert_string_equal(r.bad.list[0], "two words");
+        assert_int_equal(r.conflict_count, 1);
+        assert_string_equal(r.conflicts[0].path, "a b.py");
+        assert_string_equal(r.conflicts[0].loser, "demo");
+        assert_string_equal(r.conflicts[0].winner, "site-packages");
         assert_int_equal(r.originals[0].mode, 0100644);
 }
 
@@ -58,7 +63,7 @@ static void what_is_broken_is_refused(void **state)
                 HEAD "added 1 f 644 -1 a\nend\n", HEAD "modified 1 644 1 2 a\nend\n", HEAD "removed 10 f %zz\nend\n",
                 HEAD "removed 10 f %00\nend\n", HEAD "whatever\nend\n", HEAD "added 1 f 7777777 1 a\nend\n",
                 HEAD "a b c d e f g h\nend\n", HEAD "added 1 f 644 1 a b\nend\n",
-                HEAD "modified 1 644 1 1 a b\nend\n",
+                HEAD "modified 1 644 1 1 a b\nend\n", HEAD "conflicting a b\nend\n", HEAD "conflicting a b c d\nend\n",
         };
 
         (void)state;

@@ -180,3 +180,32 @@ def test_a_deep_folder_costs_what_a_wide_one_does(account, new_venv, make_wheel)
         assert len([name for name in names if name.rsplit("/", 1)[-1].startswith("f")]) == levels
         assert max(name.count("/") for name in names) == (levels - 1 if step else 0)
     assert seconds[1] < 6 * seconds[0]
+
+
+def test_only_images_of_what_was_edited_are_opened(account, new_venv, make_wheel):
+    """What it costs to compare is in proportion to the edits: the images of other packages need not even be there."""
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files=BEFORE))
+    images = set((account.store / "images").rglob("*"))
+    venv.fusepkg("add", make_wheel("other", files={"other/x.py": "", "demo/a.py": "late\n"}), make_wheel("more"))
+    late = {p: p.with_suffix(".away") for p in (account.store / "images").rglob("*") if p.is_file() and p not in images}
+    assert len(late) == 2
+
+    def move(back):
+        for image, away in late.items():
+            (away if back else image).rename(image if back else away)
+    move(back=False)
+    try:
+        for command in ("diff --exit-code", "revert --all"):
+            assert venv.fusepkg(command).out == ""
+        assert venv.fusepkg("verify", status=1).out == "conflicting demo/a.py: demo, other\n"
+        shell(venv, "echo n > new; echo '# here' >> demo/__init__.py; rm demo/data.bin; chmod 755 demo/run.sh")
+        changed = ["demo/__init__.py", "demo/data.bin", "demo/run.sh", "new"]
+        assert venv.fusepkg("diff", "--name-only").out.splitlines() == changed
+        assert "+# here\n" in venv.fusepkg("diff", "demo/__init__.py", "other/x.py").out
+        assert len(venv.fusepkg("verify", status=1).out.splitlines()) == 5
+        assert venv.fusepkg("revert", "demo/data.bin", "new").out == "demo/data.bin\nnew\n"
+        venv.fusepkg("diff", "demo", status=2)  # which folders are its own is known to all of them alone
+    finally:
+        move(back=True)
+    assert venv.fusepkg("revert", "demo").out == "demo/__init__.py\ndemo/run.sh\n"

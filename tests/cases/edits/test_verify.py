@@ -82,3 +82,13 @@ def test_a_name_cannot_break_its_line(account, new_venv, make_wheel):
     assert "1/" + name in venv.fusepkg("diff", "--json").json()["kept"]
     account.run(["/usr/bin/python3", "-c", write, venv.site / name])
     assert venv.fusepkg("revert", "--json", venv.site / name).json()["reverted"] == [name]
+
+
+def test_the_bare_folder_conflicts_as_well(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    shell(venv, "echo old > demo.py")
+    venv.fusepkg("add", make_wheel("demo"))
+    wanted = ["conflicting demo.py: site-packages, demo"]
+    assert venv.fusepkg("verify", status=1).out.splitlines() == wanted
+    venv.fusepkg("umount")
+    assert venv.fusepkg("verify", status=1).out.splitlines() == wanted
