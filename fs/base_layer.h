@@ -36,7 +36,8 @@ enum {
 struct base;
 struct hidden;
 
-/* Takes SITE_FD over, and NUMBERS_FD, a file open for reading and appending, or -1 to keep the numbers in memory. */
+/* Takes SITE_FD over, and NUMBERS_FD, a file open for reading and appending, or -1 to keep the numbers in memory; when
+ * it is open for reading alone, further ones are. */
 int base_new(int site_fd, int numbers_fd, struct base **ret, struct errtext *err);
 void base_free(struct base *b); /* NULL is fine */
 int base_fd(const struct base *b);

@@ -294,7 +294,7 @@ int plan_conflicts(struct plan *p, struct errtext *err)
 {
         struct conflicts found = { .python = p->change->t.python, .strict = p->strict };
         struct base *base = NULL;
-        int r = target_base(&p->change->t, &base, err);
+        int r = target_base(&p->change->t, false, &base, err);
 
         if (r == 0)
                 r = find_conflicts(p, base, &found, err);

@@ -172,22 +172,29 @@ static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
                         f.old.mode = type_of(type) | 0644;
                 return add_file(d, f, path, NULL);
         }
-        for (size_t i = 0; i < d->report.original_count; i++) {
-                const struct edit_original *o = &d->report.originals[i];
-
-                if (d->views.base || strcmp(o->path, path) == 0 || !edit_path_is_within(o->path, path) ||
-                    strchr(o->path + strlen(path) + 1, '/'))
-                        continue;
-                r = add_removed(d, o->id, o->path, S_ISLNK(o->mode) ? 'l' : 'f');
-                if (r < 0)
-                        return r;
-        }
         r = buf_add_str(&x.path, path);
         if (r == 0)
                 r = view_readdir(d->view, id, 0, expand, &x);
         buf_release(&x.path);
-        /* A folder of the bare site-packages cannot be listed under a mount; its files were found above. */
         return r == -ENOENT ? 0 : r < 0 ? r : x.r;
+}
+
+/* A folder of the bare site-packages cannot be listed under a mount: what was in it is told by the report; and what
+ * packages had there, by its path, as without the base it has another id. */
+static int add_removed_dir(struct diff *d, const struct edit_change *c)
+{
+        struct node n = { .id = c->id };
+        int r = 0;
+
+        for (size_t i = 0; !d->views.base && r == 0 && i < d->report.original_count; i++) {
+                const struct edit_original *o = &d->report.originals[i];
+
+                if (edit_path_is_within(o->path, c->path))
+                        r = add_removed(d, o->id, o->path, S_ISLNK(o->mode) ? 'l' : 'f');
+        }
+        if (r < 0 || (c->id >> 32 == 0 && view_find(d->view, c->path, &n) < 0))
+                return r;
+        return add_removed(d, n.id, c->path, 'd');
 }
 
 /* Where the environment has what lies in a folder that was moved; NULL: it was not. */
@@ -232,7 +239,7 @@ static int add_change(struct diff *d, const struct edit_change *c)
 
         switch (c->kind) {
         case CHANGE_REMOVED:
-                return add_removed(d, c->id, c->path, c->type);
+                return c->type == 'd' ? add_removed_dir(d, c) : add_removed(d, c->id, c->path, c->type);
         case CHANGE_MODIFIED:
                 f.old = old_side(d, c->id);
                 f.new = f.old;

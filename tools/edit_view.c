@@ -6,7 +6,7 @@ static int open_images(struct edit_view *v, struct errtext *err)
 
         if (r < 0 || v->pool)
                 return r;
-        r = target_base(v->target, &v->base, err);
+        r = target_base(v->target, true, &v->base, err);
         if (r == 0 && image_pool_new(v->store, &v->pool) < 0)
                 r = errtext_set(err, -ENOMEM, "out of memory");
         return r;

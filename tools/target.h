@@ -78,8 +78,9 @@ int default_store_path(char **ret);
 int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
                 struct view **ret_view, struct errtext *err);
 
-/* The base alone; NULL while the bare folder cannot be seen. */
-int target_base(const struct target *t, struct base **ret, struct errtext *err);
+/* The base alone; NULL while the bare folder cannot be seen.  NUMBERED: its ids are those that the mount and the edits
+ * know it by; else they mean something in this process alone. */
+int target_base(const struct target *t, bool numbered, struct base **ret, struct errtext *err);
 
 /* Distributions of the base that are visible: calls FN with each dist-info (or egg-info) folder's name, name and
  * version. */

@@ -123,10 +123,10 @@ int target_store(const struct target *t, enum store_mode mode, struct store **re
 }
 
 /* The bare folder can be seen while nothing is mounted on it. */
-int target_base(const struct target *t, struct base **ret, struct errtext *err)
+int target_base(const struct target *t, bool numbered, struct base **ret, struct errtext *err)
 {
         struct mount_info info = { .state = MOUNT_NONE };
-        int fd, r = mount_examine(t->site, t->state_fd, &info);
+        int fd, numbers, r = mount_examine(t->site, t->state_fd, &info);
 
         if (r < 0)
                 return errtext_set(err, r, "cannot tell what is mounted at '%s': %s", t->site, strerror(-r));
@@ -137,7 +137,8 @@ int target_base(const struct target *t, struct base **ret, struct errtext *err)
         fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return errtext_set(err, -errno, "cannot open '%s': %s", t->site, strerror(errno));
-        return base_new(fd, -1, ret, err);
+        numbers = numbered ? openat(t->state_fd, BASE_NODES_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        return base_new(fd, numbers, ret, err);
 }
 
 int target_view(const struct target *t, const struct store *s, struct image_pool **ret_pool, struct base **ret_base,
@@ -152,7 +153,7 @@ int target_view(const struct target *t, const struct store *s, struct image_pool
         r = image_pool_new(s, &pool);
         if (r < 0)
                 return errtext_set(err, r, "out of memory");
-        r = target_base(t, &base, err);
+        r = target_base(t, false, &base, err);
         if (r == 0)
                 r = view_new(t->environment, pool, base, t->state_fd, NULL, ret_view, err);
         if (r < 0) {

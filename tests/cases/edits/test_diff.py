@@ -209,3 +209,20 @@ def test_only_images_of_what_was_edited_are_opened(account, new_venv, make_wheel
     finally:
         move(back=True)
     assert venv.fusepkg("revert", "demo").out == "demo/__init__.py\ndemo/run.sh\n"
+
+
+def test_removed_folders_of_the_bare_folder_are_told_in_full(account, new_venv, make_wheel):
+    """With all that was in them, by the bytes that they had, mounted or not, whoever else has files in them."""
+    venv = new_venv(account)
+    shell(venv, "mkdir -p m/deep/er; for f in m/1 m/deep/2 m/deep/er/3; do echo $f > $f; done")
+    venv.fusepkg("add", make_wheel("demo", files={"m/deep/demo.py": "from demo\n"}))
+    venv.fusepkg("umount")
+    shell(venv, "mkdir a z; for d in a z; do for f in 1 2 3; do echo $d$f > $d/$f; done; done")  # numbered later than what they stand between
+    venv.fusepkg("mount")
+    shell(venv, "cat z/2 a/1 > /dev/null; rm -r m z")
+    gone = {"m/1": "m/1", "m/deep/2": "m/deep/2", "m/deep/demo.py": "from demo", "m/deep/er/3": "m/deep/er/3", "z/1": "z1", "z/2": "z2", "z/3": "z3"}
+    for _ in range(2):
+        assert venv.fusepkg("diff", "--name-only").out.splitlines() == list(gone)
+        lines = venv.fusepkg("diff").out.splitlines()
+        assert [line[1:] for line in lines if line[:1] == "-" and line[:3] != "---"] == list(gone.values())
+        venv.fusepkg("umount")
