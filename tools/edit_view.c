@@ -63,13 +63,11 @@ static int open_files(struct edit_view *v, const struct edit_report *report, str
         return view_new(&some, v->pool, v->base, v->target->state_fd, NULL, &v->files, err);
 }
 
-/* What was in a folder is known to the view of all alone, and so is one that a package has left to another. */
-static bool needs_all(const struct edit_view *v, const struct edit_change *c)
+/* A folder that has the number of a package that left: others still have files in it. */
+static bool is_left_over(const struct edit_view *v, const struct edit_change *c)
 {
         struct node ignored;
 
-        if (c->kind == CHANGE_REMOVED || c->kind == CHANGE_MOVED)
-                return c->type == 'd';
         return c->kind == CHANGE_MODIFIED && c->id >> 32 && view_getattr(v->files, c->id, &ignored) < 0;
 }
 
@@ -78,12 +76,16 @@ int edit_view_for(struct edit_view *v, const struct edit_report *report, const s
         bool any = false, all = v->all != NULL;
         int r = 0;
 
-        for (size_t i = 0; i < report->change_count; i++)
-                any = any || report->changes[i].kind != CHANGE_ADDED;
+        for (size_t i = 0; i < report->change_count; i++) {
+                const struct edit_change *c = &report->changes[i];
+
+                any = any || c->kind != CHANGE_ADDED;
+                all = all || (c->type == 'd' && (c->kind == CHANGE_REMOVED || c->kind == CHANGE_MOVED));
+        }
         if (any && !all)
                 r = open_files(v, report, err);
-        for (size_t i = 0; r == 0 && !all && i < report->change_count; i++)
-                all = needs_all(v, &report->changes[i]);
+        for (size_t i = 0; r == 0 && !all && v->files && i < report->change_count; i++)
+                all = is_left_over(v, &report->changes[i]);
         if (r == 0 && all)
                 r = edit_view_open(v, err);
         if (r == 0)
