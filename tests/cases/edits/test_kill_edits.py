@@ -179,12 +179,11 @@ def dist_infos(site):
     return {path.name: {file.name: file.stat().st_size for file in path.iterdir()} for path in site.glob("?oop*.dist-info")}
 
 
-def clear_cut_off(site):
-    """What a pip that was cut off has left, on any file system: it was writing `INSTALLERxyz.tmp`, which no RECORD has, and the next
-    uninstall leaves the folder with that alone.  `pip list` takes the folder for the distribution."""
-    for name, files in dist_infos(site).items():
-        if files and all(file.endswith(".tmp") for file in files):
-            shutil.rmtree(site / name)
+def cut_off(site):
+    """What a pip that was cut off has left, on any file system: dist-infos without a RECORD, or with nothing but `INSTALLERxyz.tmp`, which no
+    RECORD has.  The first pip does not uninstall (it says so, and how to go on), the second it takes for the distribution."""
+    return [name for name, files in dist_infos(site).items()
+            if name.startswith("loop-") and ("RECORD" not in files or "METADATA" not in files)]
 
 
 def pip_round(account, venv, wheels, files, chance):
@@ -198,11 +197,13 @@ def pip_round(account, venv, wheels, files, chance):
     check_pips_state(venv.site, files)
     left = dist_infos(venv.site)
     last = chance.choice(wheels)
-    account.pip("--python", venv.python, "install", "-q", "--no-deps", "--force-reinstall", last)
+    account.pip("--python", venv.python, "install", "-q", "--no-deps", "--force-reinstall",
+                *["--ignore-installed"] * bool(cut_off(venv.site)), last)
     for path, data in wheel_files([last]).items():
         if not path.endswith("/RECORD"):
             assert (venv.site / path).read_bytes() == data.pop(), path
-    clear_cut_off(venv.site)
+    for name in cut_off(venv.site):
+        shutil.rmtree(venv.site / name)
     listed = account.pip("--python", venv.python, "list", "--format=freeze").out.split()
     assert [line for line in listed if line.startswith("loop==")] == [f"loop=={last.name.split('-')[1]}"], \
         f"before: {left}; now: {dist_infos(venv.site)}"
