@@ -28,14 +28,14 @@ int tree_new(struct view *v, struct edits *e, struct edit_data *d, struct tree *
 int tree_lock_for_ever(struct tree *t, unsigned seconds)
 {
         struct timespec limit;
-        int r;
 
         clock_gettime(CLOCK_REALTIME, &limit);
         limit.tv_sec += seconds;
-        r = -pthread_mutex_timedlock(&t->lock, &limit);
-        if (r == 0 && t->data)
+        if (pthread_mutex_timedlock(&t->lock, &limit) != 0)
+                return -ETIMEDOUT;
+        if (t->data)
                 edit_data_drop_spare(t->data);
-        return r;
+        return 0;
 }
 
 struct view_ref *tree_view(struct tree *t)
@@ -414,41 +414,6 @@ int tree_place(struct tree *t, uint64_t id, uint64_t *ret_dir, struct buf *ret_n
         return 0;
 }
 
-int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret)
-{
-        cleanup_buf struct buf path = { 0 };
-        int r = 0;
-
-        for (unsigned depth = 0; r == 0 && id != NODE_ROOT; depth++) {
-                cleanup_buf struct buf name = { 0 };
-
-                if (depth == TREE_DEPTH_MAX)
-                        return -ELOOP;
-                if (id == NODE_DATA) {
-                        r = buf_add(&name, DATA_DIR, strlen(DATA_DIR));
-                        id = NODE_ROOT;
-                } else {
-                        r = tree_place(t, id, &id, &name);
-                }
-                if (r == 0 && path.len)
-                        r = buf_printf(&name, "/%s", path.data);
-                buf_clear(&path);
-                if (r == 0)
-                        r = buf_add(&path, name.data, name.len);
-        }
-        return r < 0 ? r : buf_add(ret, path.data ? path.data : "", path.len);
-}
-
-int tree_path(struct tree *t, uint64_t id, struct buf *ret)
-{
-        int r;
-
-        pthread_mutex_lock(&t->lock);
-        r = tree_path_locked(t, id, ret);
-        pthread_mutex_unlock(&t->lock);
-        return r;
-}
-
 uint64_t tree_parent(struct tree *t, uint64_t dir)
 {
         struct edit_node n;
@@ -461,41 +426,4 @@ uint64_t tree_parent(struct tree *t, uint64_t dir)
                 parent = edits_is_new(dir) ? NODE_ROOT : tree_above_locked(t, view_parent(tree_current(t), dir));
         pthread_mutex_unlock(&t->lock);
         return parent;
-}
-
-int tree_find_locked(struct tree *t, const char *path, uint64_t *ret_id, mode_t *ret_type)
-{
-        uint64_t id = NODE_ROOT;
-        mode_t type = S_IFDIR;
-        int r = 0;
-
-        while (r == 0 && *path) {
-                size_t len = strcspn(path, "/");
-
-                if (len && !S_ISDIR(type))
-                        return -ENOTDIR;
-                if (len)
-                        r = tree_resolve(t, id, path, len, &id, &type);
-                path += len;
-                path += *path == '/';
-        }
-        if (r == 0) {
-                *ret_id = id;
-                *ret_type = type;
-        }
-        return r;
-}
-
-int tree_find(struct tree *t, const char *path, struct node *ret)
-{
-        uint64_t id;
-        mode_t type;
-        int r;
-
-        pthread_mutex_lock(&t->lock);
-        r = tree_find_locked(t, path, &id, &type);
-        if (r == 0)
-                r = tree_stat_named(t, id, ret);
-        pthread_mutex_unlock(&t->lock);
-        return r;
 }
