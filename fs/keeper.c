@@ -373,19 +373,16 @@ static void keep_limits(struct keeper *k)
                 k->start_at = k->now + PAUSE_FIRST;
 }
 
-static int timeout(const struct keeper *k)
+/* Each request wakes whoever waits at the connection: while a worker is there to read, that is the worker alone. */
+static bool waits_at_connection(const struct keeper *k)
 {
-        const struct handover *h = k->h;
-        bool busy = k->down_since || k->kill_at || k->unread_since;
+        return k->is_mounted && (k->resting || k->h->worker_state != WORKER_SERVING || is_refusing(k));
+}
 
-        if (h->worker_state == WORKER_NONE)
-                return k->start_at > k->now && k->start_at - k->now < KEEPER_TICK ? (int)(k->start_at - k->now)
-                                                                                  : KEEPER_TICK;
-        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
-                busy = busy || k->watch[i].unique;
-        if (!busy && k->resting)
-                return -1;
-        return busy ? KEEPER_TICK : KEEPER_IDLE;
+static void stop_unmounted(struct keeper *k)
+{
+        k->h->stopping = 1;
+        k->kill_at = k->now + STOP_LIMIT;
 }
 
 static void __attribute__((noreturn)) run(struct keeper *k)
@@ -393,14 +390,15 @@ static void __attribute__((noreturn)) run(struct keeper *k)
         int64_t watched = 0;
 
         for (;;) {
+                const short wanted = is_refusing(k) || k->resting ? POLLIN : 0;
                 struct pollfd fds[] = {
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_PEER, POLLIN, 0 },
                         { k->signal_fd, POLLIN, 0 },
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_SOCKET, POLLIN, 0 },
-                        { k->is_mounted ? HANDOVER_FD_FUSE : -1, is_refusing(k) || k->resting ? POLLIN : 0, 0 },
+                        { waits_at_connection(k) ? HANDOVER_FD_FUSE : -1, wanted, 0 },
                 };
 
-                if (poll(fds, ARRAY_LEN(fds), timeout(k)) < 0 && errno != EINTR)
+                if (poll(fds, ARRAY_LEN(fds), keeper_timeout(k)) < 0 && errno != EINTR)
                         end(k, 1);
                 advance(k);
                 if (fds[1].revents)
@@ -412,8 +410,7 @@ static void __attribute__((noreturn)) run(struct keeper *k)
                 else if (fds[2].revents & POLLHUP)
                         poll(&fds[0], 1, 10); /* it ends */
                 if ((fds[3].revents & POLLERR) && !k->h->stopping && k->h->worker_state != WORKER_NONE) {
-                        k->h->stopping = 1;
-                        k->kill_at = k->now + STOP_LIMIT;
+                        stop_unmounted(k);
                 } else if (fds[3].revents & POLLERR) {
                         if (k->h->worker_state == WORKER_NONE)
                                 end(k, 0);
@@ -427,6 +424,8 @@ static void __attribute__((noreturn)) run(struct keeper *k)
                 if (k->now - watched >= KEEPER_TICK / 2) {
                         watched = k->now;
                         keeper_watch(k);
+                        if (!k->kill_at && k->h->worker_state == WORKER_SERVING && is_unmounted(k))
+                                stop_unmounted(k);
                 }
         }
 }

@@ -70,6 +70,8 @@ struct keeper {
 
 /* keeper_watch.c.  Looks at the cells, at each tick. */
 void keeper_watch(struct keeper *k);
+/* Until the next look, in ms; -1: there is nothing to look at. */
+int keeper_timeout(const struct keeper *k);
 /* A request has come, or something is under way. */
 void keeper_awake(struct keeper *k);
 /* Without a worker: answers what waits, and what a dead worker has left. */

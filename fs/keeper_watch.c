@@ -184,6 +184,21 @@ void keeper_refuse_next(struct keeper *k)
         h->len = 0;
 }
 
+int keeper_timeout(const struct keeper *k)
+{
+        const struct handover *h = k->h;
+        bool busy = k->down_since || k->kill_at || k->unread_since;
+
+        if (h->worker_state == WORKER_NONE)
+                return k->start_at > k->now && k->start_at - k->now < KEEPER_TICK ? (int)(k->start_at - k->now)
+                                                                                  : KEEPER_TICK;
+        for (unsigned i = 0; i < HANDOVER_CELLS; i++)
+                busy = busy || k->watch[i].unique;
+        if (!busy && k->resting)
+                return -1;
+        return busy ? KEEPER_TICK : KEEPER_IDLE;
+}
+
 /* The tick ------------------------------------------------------------------------------------------------------ */
 
 /* Those who wait to be read have waited as long as the others: the next worker would be stuck as soon as it had read
