@@ -73,6 +73,7 @@ struct server {
         unsigned replaying;          /* workers that have not begun to read */
         _Atomic unsigned crowded;    /* of who has the turn, as the next: requests before it spins again */
         _Atomic unsigned slow;       /* requests before it answers one without handing the turn on */
+        _Atomic unsigned slow_for;   /* what the last one set that to, which was slow; 0: it was not */
         _Atomic int64_t preparing;   /* CLOCK_MONOTONIC, ns: since when it makes something ready; 0: it does not */
 
         _Atomic uint64_t requests[CONTROL_OPCODES];

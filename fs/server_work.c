@@ -445,6 +445,18 @@ static void begin(struct server *s, unsigned worker)
         pthread_cond_broadcast(&s->turn_cond);
 }
 
+/* A request that took long may have waited for a disk that is slow, or for a processor: which of them, the next ones
+ * tell. */
+static void note_time(struct server *s, bool slow)
+{
+        if (!slow)
+                s->slow_for = 0;
+        else if (s->slow_for < AWHILE)
+                s->slow_for = s->slow_for ? 2 * s->slow_for : SLOW_FIRST;
+        if (slow)
+                s->slow = s->slow_for;
+}
+
 void *server_work(void *arg)
 {
         struct server *s = arg;
@@ -460,8 +472,8 @@ void *server_work(void *arg)
                 if (!keep)
                         give_turn(s, worker);
                 process(s, cell);
-                if (keep && now_ns() - cell->since > SLOW_US * 1000)
-                        s->slow = AWHILE;
+                if (keep)
+                        note_time(s, now_ns() - cell->since > SLOW_US * 1000);
                 take_turn(s, worker); /* it may have been taken from us */
                 spin(s);
         }

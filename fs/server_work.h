@@ -27,7 +27,8 @@ enum {
         QUIET_US = 15,
         CROWDED_US = 30,  /* a processor that was given away and came back as late as this is wanted by others */
         SLOW_US = 1000,
-        AWHILE = 64,      /* requests until it is tried again */
+        SLOW_FIRST = 8,   /* requests that are handed on after a slow one; the next slow one doubles it, up to: */
+        AWHILE = 64,      /* requests; and until spinning is tried again */
         REPLAY_WAIT_MS = 1000,
 };
 
