@@ -90,3 +90,21 @@ def test_what_a_switch_did_not_change_costs_nothing_after_it(account, new_venv, 
     venv.fusepkg("remove", "-q", "-y", "other")
     costs = new_requests(venv, look)
     assert {op for op in costs if "FORGET" not in op.upper()} <= {"IOCTL"}, costs
+
+
+def times_it_slept(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return int(dict(line.split(":\t") for line in file if ":\t" in line)["voluntary_ctxt_switches"])
+
+
+def test_requests_wake_whoever_answers_them_alone(account, new_venv, make_wheel):
+    """The keeper has the connection open: were it to wait there, it would run for each request."""
+    venv = new_venv(account)
+    venv.fusepkg("add", "-q", make_wheel("demo"))
+    keeper = venv.fusepkg("status", "--json").json()[0]["keeper_pid"]
+    account.run(["/usr/bin/python3", "-c", LOOK, venv.site, "demo-1.0.dist-info"])
+    before = times_it_slept(keeper)
+    costs = new_requests(venv, lambda: account.run(
+        ["/usr/bin/python3", "-c", "import os, sys\nfor n in range(2000): os.path.exists(f'{sys.argv[1]}/absent{n}')", venv.site]))
+    assert costs["LOOKUP"] >= 2000
+    assert times_it_slept(keeper) - before < 200
