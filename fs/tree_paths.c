@@ -1,79 +1,7 @@
 /* tree_paths.c: from nodes to paths, and back. */
 #include "fs/tree_paths.h"
 
-int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret)
-{
-        cleanup_buf struct buf path = { 0 };
-        int r = 0;
-
-        for (unsigned depth = 0; r == 0 && id != NODE_ROOT; depth++) {
-                cleanup_buf struct buf name = { 0 };
-
-                if (depth == TREE_DEPTH_MAX)
-                        return -ELOOP;
-                if (id == NODE_DATA) {
-                        r = buf_add(&name, DATA_DIR, strlen(DATA_DIR));
-                        id = NODE_ROOT;
-                } else {
-                        r = tree_place(t, id, &id, &name);
-                }
-                if (r == 0 && path.len)
-                        r = buf_printf(&name, "/%s", path.data);
-                buf_clear(&path);
-                if (r == 0)
-                        r = buf_add(&path, name.data, name.len);
-        }
-        return r < 0 ? r : buf_add(ret, path.data ? path.data : "", path.len);
-}
-
-int tree_path(struct tree *t, uint64_t id, struct buf *ret)
-{
-        int r;
-
-        pthread_mutex_lock(&t->lock);
-        r = tree_path_locked(t, id, ret);
-        pthread_mutex_unlock(&t->lock);
-        return r;
-}
-
-int tree_find_locked(struct tree *t, const char *path, uint64_t *ret_id, mode_t *ret_type)
-{
-        uint64_t id = NODE_ROOT;
-        mode_t type = S_IFDIR;
-        int r = 0;
-
-        while (r == 0 && *path) {
-                size_t len = strcspn(path, "/");
-
-                if (len && !S_ISDIR(type))
-                        return -ENOTDIR;
-                if (len)
-                        r = tree_resolve(t, id, path, len, &id, &type);
-                path += len;
-                path += *path == '/';
-        }
-        if (r == 0) {
-                *ret_id = id;
-                *ret_type = type;
-        }
-        return r;
-}
-
-int tree_find(struct tree *t, const char *path, struct node *ret)
-{
-        uint64_t id;
-        mode_t type;
-        int r;
-
-        pthread_mutex_lock(&t->lock);
-        r = tree_find_locked(t, path, &id, &type);
-        if (r == 0)
-                r = tree_stat_named(t, id, ret);
-        pthread_mutex_unlock(&t->lock);
-        return r;
-}
-
-/* Many, one after the other -------------------------------------------------------------------------------------- */
+/* Ways --------------------------------------------------------------------------------------------------------- */
 
 struct tree_step {
         uint64_t dir;
@@ -162,4 +90,65 @@ void tree_paths_release(struct tree_paths *p)
         free(p->steps);
         buf_release(&p->path);
         *p = (struct tree_paths){ 0 };
+}
+
+/* Paths -------------------------------------------------------------------------------------------------------- */
+
+int tree_path_locked(struct tree *t, uint64_t id, struct buf *ret)
+{
+        struct tree_paths p = { 0 };
+        const char *path;
+        int r = tree_paths_find(&p, t, id, &path);
+
+        if (r == 0)
+                r = buf_add_str(ret, path);
+        tree_paths_release(&p);
+        return r;
+}
+
+int tree_path(struct tree *t, uint64_t id, struct buf *ret)
+{
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = tree_path_locked(t, id, ret);
+        pthread_mutex_unlock(&t->lock);
+        return r;
+}
+
+int tree_find_locked(struct tree *t, const char *path, uint64_t *ret_id, mode_t *ret_type)
+{
+        uint64_t id = NODE_ROOT;
+        mode_t type = S_IFDIR;
+        int r = 0;
+
+        while (r == 0 && *path) {
+                size_t len = strcspn(path, "/");
+
+                if (len && !S_ISDIR(type))
+                        return -ENOTDIR;
+                if (len)
+                        r = tree_resolve(t, id, path, len, &id, &type);
+                path += len;
+                path += *path == '/';
+        }
+        if (r == 0) {
+                *ret_id = id;
+                *ret_type = type;
+        }
+        return r;
+}
+
+int tree_find(struct tree *t, const char *path, struct node *ret)
+{
+        uint64_t id;
+        mode_t type;
+        int r;
+
+        pthread_mutex_lock(&t->lock);
+        r = tree_find_locked(t, path, &id, &type);
+        if (r == 0)
+                r = tree_stat_named(t, id, ret);
+        pthread_mutex_unlock(&t->lock);
+        return r;
 }
