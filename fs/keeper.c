@@ -373,12 +373,6 @@ static void keep_limits(struct keeper *k)
                 k->start_at = k->now + PAUSE_FIRST;
 }
 
-/* Each request wakes whoever waits at the connection: while a worker is there to read, that is the worker alone. */
-static bool waits_at_connection(const struct keeper *k)
-{
-        return k->is_mounted && (k->resting || k->h->worker_state != WORKER_SERVING || is_refusing(k));
-}
-
 static void stop_unmounted(struct keeper *k)
 {
         k->h->stopping = 1;
@@ -391,11 +385,13 @@ static void __attribute__((noreturn)) run(struct keeper *k)
 
         for (;;) {
                 const short wanted = is_refusing(k) || k->resting ? POLLIN : 0;
+                /* Each request wakes all who wait at the connection: while a worker reads there, that is it alone. */
+                const bool waits = k->is_mounted && (wanted || k->h->worker_state != WORKER_SERVING);
                 struct pollfd fds[] = {
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_PEER, POLLIN, 0 },
                         { k->signal_fd, POLLIN, 0 },
                         { k->h->worker_state == WORKER_NONE ? -1 : HANDOVER_FD_SOCKET, POLLIN, 0 },
-                        { waits_at_connection(k) ? HANDOVER_FD_FUSE : -1, wanted, 0 },
+                        { waits ? HANDOVER_FD_FUSE : -1, wanted, 0 },
                 };
 
                 if (poll(fds, ARRAY_LEN(fds), keeper_timeout(k)) < 0 && errno != EINTR)
