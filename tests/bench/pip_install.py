@@ -18,15 +18,13 @@ def install(bench, venv, wheels, options):
 
 def compare(bench, what, wheels, options):
     first, *rest = sorted(wheels, key=lambda w: w.stat().st_size)
-    ours, theirs, venvs = [], [], []
+    ours, theirs = [], []
     for _ in range(bench.options.runs):
-        venvs.append(bench.new_venv(bench.folder))
-        theirs.append(install(bench, venvs[-1], rest, options))
-        venvs.append(bench.new_venv(bench.folder))
-        bench.fusepkg("add", "--quiet", "--venv", venvs[-1], first)
-        ours.append(install(bench, venvs[-1], rest, options))
+        theirs.append(install(bench, bench.new_venv(bench.folder), rest, options))
+        venv = bench.new_venv(bench.folder)
+        bench.fusepkg("add", "--quiet", "--venv", venv, first)
+        ours.append(install(bench, venv, rest, options))
     report(what, ours, theirs, names=("on the mount", "plain"))
-    return venvs
 
 
 def main():
@@ -37,10 +35,8 @@ def main():
     wheels = wheels_in(options.wheels)
     print(f"{len(wheels)} wheels, {sum(w.stat().st_size for w in wheels) / 1e6:.0f} MB")
     with Bench(options) as bench:
-        venvs = compare(bench, "pip install", wheels, [])
-        venvs += compare(bench, "pip install --no-compile", wheels, ["--no-compile"])
-        for venv in venvs:
-            bench.drop_venv(venv)
+        compare(bench, "pip install", wheels, [])
+        compare(bench, "pip install --no-compile", wheels, ["--no-compile"])
 
 
 main()
