@@ -147,4 +147,7 @@ struct image_source {
 int environment_commit(int dirfd, const struct environment *old, struct environment *next,
                        const struct image_source *images, int site_fd, struct errtext *err);
 
+/* Removes the temporary files that killed commits left in DIRFD, the .fusepkg folder, whose lock the caller holds. */
+void environment_sweep(int dirfd);
+
 #endif

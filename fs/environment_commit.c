@@ -207,7 +207,25 @@ static bool is_litter(const char *name)
         return !strncmp(name, environment, sizeof(environment) - 1) || (digits && !strncmp(name + digits, ".tmp-", 5));
 }
 
-/* The numbers of the files PREFIX<number> in DIRFD; removes litter on the way. */
+static void remove_litter(int state_fd, const char *path)
+{
+        DIR *dir = dir_stream(state_fd, path);
+
+        if (!dir)
+                return;
+        for (struct dirent *d; (d = readdir(dir));)
+                if (is_litter(d->d_name))
+                        (void)unlinkat(dirfd(dir), d->d_name, 0);
+        closedir(dir);
+}
+
+void environment_sweep(int dirfd)
+{
+        remove_litter(dirfd, ".");
+        remove_litter(dirfd, HISTORY_DIR);
+}
+
+/* The numbers of the files PREFIX<number> in DIRFD. */
 static int list_numbered(int dirfd, const char *prefix, struct numbers *ret)
 {
         size_t len = strlen(prefix);
@@ -219,9 +237,7 @@ static int list_numbered(int dirfd, const char *prefix, struct numbers *ret)
         for (struct dirent *d; r >= 0 && (d = readdir(dir));) {
                 uint64_t n;
 
-                if (is_litter(d->d_name))
-                        unlinkat(dirfd, d->d_name, 0);
-                else if (!strncmp(d->d_name, prefix, len) && parse_generation(d->d_name + len, &n))
+                if (!strncmp(d->d_name, prefix, len) && parse_generation(d->d_name + len, &n))
                         r = numbers_add(ret, n);
         }
         closedir(dir);

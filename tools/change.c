@@ -110,12 +110,13 @@ static int prepare_next(struct change *c, struct errtext *err)
 static void sweep(int state_fd)
 {
         static const char *const prefixes[] = {
-                ENVIRONMENT_FILE ".tmp-", OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-",
+                OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-",
                 "bare-seen.tmp-", "venv.tmp-",
         };
         DIR *dir = dir_stream(state_fd, ".");
         const struct dirent *d;
 
+        environment_sweep(state_fd);
         if (!dir)
                 return;
         while ((d = readdir(dir)))

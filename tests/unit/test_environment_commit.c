@@ -159,6 +159,8 @@ static void what_a_killed_commit_left_is_cleared_by_the_next(void **state)
         file_replace(history, "9", "left over", 9, 0644, false);
         file_replace(history, "2.tmp-0123", "left over", 9, 0644, false);
         close(history);
+        environment_sweep(w->state_fd);
+        assert_state(w, "environment generated.1 generated.2 generated.9 generated.keys history 1 9");
         commit(w, edit(w));
         assert_state(w, "environment generated.1 generated.keys history 1 2");
 }

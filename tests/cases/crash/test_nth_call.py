@@ -92,7 +92,7 @@ class World:
     """A store and a venv in which OLD is installed, put back before each try of COMMAND."""
 
     def __init__(self, root, venv, nth_call, wheels, old, command):
-        self.root, self.venv, self.nth_call, self.third = root, venv, nth_call, wheels["third"]
+        self.root, self.venv, self.nth_call, self.base, self.third = root, venv, nth_call, wheels["base"], wheels["third"]
         self.command = [command[0], *([] if command[0] == "remove" else ["--no-mount"]), *command[1:]]
         self.saved = root.folder / "saved"
         prepare_user_files(venv)
@@ -152,11 +152,14 @@ class World:
             if path.startswith("bin/") and not (path in ours and ours[path] in what[1]):
                 assert what in (self.before.get(path), self.after_command.get(path), self.user.get(path)), path
 
+    def check_no_litter(self):
+        left = [str(p) for p in self.venv.state.rglob("*") if ".tmp-" in p.name or p.name == "outside.new"]
+        assert left == []
+
     def check_whole(self):
         assert self.root.fusepkg("store", "verify", "--json").json() == {"ok": True, "errors": []}
         assert os.listdir(self.root.store / "staging") == []
-        left = [str(p) for p in self.venv.state.rglob("*") if ".tmp-" in p.name or p.name == "outside.new"]
-        assert left == []
+        self.check_no_litter()
 
     def try_kill(self, n):
         _, hit, result = self.trace("kill", n)
@@ -164,6 +167,9 @@ class World:
         assert result.status == 128 + 9 and packages in (self.old, self.new)
         self.check_user(tree)
         self.check_scripts(tree)
+        if n % 2: # a command that has nothing to do clears up as well
+            self.venv.fusepkg("add", "--no-mount", self.base)
+            self.check_no_litter()
         self.venv.fusepkg("add", "--no-mount", self.third)
         assert self.tree() == (self.old_third if packages == self.old else self.new_third)
         self.venv.fusepkg(*self.command)
