@@ -1,5 +1,6 @@
 /* edits_open.c: opening the database of the edits, its statements, transactions and durability. */
 #include "fs/edits_private.h"
+#include "fs/edits_wal.h"
 #include "store/files.h"
 
 #include <fcntl.h>
@@ -9,7 +10,7 @@
 enum {
         EDITS_FORMAT = 2,
         EDITS_ID_BLOCK = 4096,     /* ids that are reserved at once: a kill loses what is left of them */
-        CHECKPOINT_PAGES = 4000,   /* of the WAL: 16 MB */
+        CHECKPOINT_BYTES = 16 << 20, /* of the WAL */
         CACHE_KIB = 1024,
         BUSY_MS = 5000,
 };
@@ -64,7 +65,7 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_DONE_OF] = "SELECT 1 FROM done WHERE id = ?1",
         [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
         [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
-        [EDITS_PAGE_COUNT] = "PRAGMA page_count",
+        [EDITS_SIZE] = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         /* Row by row: where there is none nothing is written, and the start of a mount need not wait for the disk. */
         [EDITS_ANNOUNCE_CLEAR] = "DELETE FROM announce WHERE true",
 };
@@ -284,22 +285,38 @@ static int check_meta(struct edits *e, const char *environment, struct errtext *
         return r;
 }
 
+/* How large it may grow does not depend on the pages: those of older databases are larger. */
+static int limit_wal(struct edits *e)
+{
+        sqlite3_stmt *s = NULL;
+        int size = 0;
+
+        if (sqlite3_prepare_v2(e->db, "PRAGMA page_size", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+                size = sqlite3_column_int(s, 0);
+        sqlite3_finalize(s);
+        if (size <= 0)
+                return edits_errno(e, sqlite3_errcode(e->db));
+        return edits_errno(e, sqlite3_wal_autocheckpoint(e->db, CHECKPOINT_BYTES / size));
+}
+
 static int set_up(struct edits *e, const char *environment, bool *ret_made)
 {
         sqlite3_stmt *s = NULL;
         bool made;
         int r;
 
-        /* Exclusive before WAL: then SQLite needs no shared memory, and works on NFS. */
-        r = execute(e, "PRAGMA page_size=4096; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "
+        /* Exclusive before WAL: then SQLite needs no shared memory, and works on NFS.  Small pages: each change writes
+         * four or five of them to the WAL whole. */
+        r = execute(e, "PRAGMA page_size=1024; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "
                        "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY");
         if (r == 0) {
-                char text[96];
+                char text[64];
 
-                snprintf(text, sizeof(text), "PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=%d", CACHE_KIB,
-                         CHECKPOINT_PAGES);
+                snprintf(text, sizeof(text), "PRAGMA cache_size=-%d", CACHE_KIB);
                 r = execute(e, text);
         }
+        if (r == 0)
+                r = limit_wal(e);
         if (r < 0)
                 return r;
         if (sqlite3_prepare_v2(e->db, "SELECT 1 FROM sqlite_master WHERE name = 'meta'", -1, &s, NULL) != SQLITE_OK)
@@ -347,7 +364,8 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                                errtext_set(err, r, "cannot write '.fusepkg/" EDITS_FILE "': %s", errno_name(r, why));
         }
         snprintf(path, sizeof(path), "/proc/self/fd/%d/" EDITS_FILE, dirfd);
-        code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+        code = sqlite3_open_v2(path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                               edits_wal_vfs());
         r = e->db ? edits_errno(e, code) : -ENOMEM;
         /* A mount that just ended may not have let go of it. */
         if (r == 0)

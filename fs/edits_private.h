@@ -37,7 +37,7 @@ enum edits_statement {
         EDITS_ANNOUNCE_PUT,
         EDITS_ANNOUNCE_LIST,
         EDITS_ANNOUNCE_CLEAR,
-        EDITS_PAGE_COUNT,
+        EDITS_SIZE,
         EDITS_STATEMENTS,
 };
 

@@ -9,10 +9,9 @@
 
 enum {
         RESERVE_BYTES = 256 << 10,
-        WAL_BYTES = 1 << 20,      /* some fifty removals, until the WAL begins anew */
+        WAL_BYTES = 1 << 20,      /* some two hundred removals, until the WAL begins anew */
         GROWN_ROWS = 32,          /* that may change until the database's size is looked at */
         AHEAD_BYTES = 64 << 10,   /* of that size: more than these rows take */
-        PAGE_BYTES = 4096,
         CHUNK_BYTES = 256 << 10,  /* the database grows by */
 };
 
@@ -132,9 +131,9 @@ void edits_reserve_grow(struct edits *e)
                 return;
         e->grown_at = changes;
         e->grown = true;
-        s = edits_use(e, EDITS_PAGE_COUNT);
+        s = edits_use(e, EDITS_SIZE);
         if (s && sqlite3_step(s) == SQLITE_ROW)
-                size = sqlite3_column_int64(s, 0) * PAGE_BYTES + AHEAD_BYTES;
+                size = sqlite3_column_int64(s, 0) + AHEAD_BYTES;
         sqlite3_reset(s);
         if (size > 0)
                 (void)sqlite3_file_control(e->db, "main", SQLITE_FCNTL_SIZE_HINT, &size);
