@@ -3,12 +3,12 @@ that a file system could have kept of them.
 
 The rules are those that POSIX file systems with a journal keep, and no more: names come and go in the order of the calls, up to
 some moment that is not before the last fsync of a folder; of a file, what was written before its last fsync is there, and of what was written
-since any part, in pieces of BLOCK bytes."""
+since any part, in pieces of BLOCK bytes, the least that a disk writes at once."""
 import os
 import re
 from pathlib import Path
 
-BLOCK = 4096
+BLOCK = 512
 CALLS = "openat,openat2,write,pwrite64,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,mkdirat,linkat,fsync,fdatasync,syncfs,copy_file_range,close"
 LINE = re.compile(r"^(\d+)\s+(\d+\.\d+) (.*)$", re.S)
 PATH = re.compile(r"<((?:\\x[0-9a-f]{2})+)>(\(deleted\))?")
