@@ -14,9 +14,6 @@ enum {
         INSTALLER_MAX = 4096,
 };
 
-#define SEEN_FILE "bare-seen"
-#define NEW_FILE "bare-new"
-
 /* What fusepkg itself has there, or in a copy of what was mounted, and what Python may leave when it could not mount. */
 static bool is_ignored(const char *name)
 {
@@ -113,8 +110,8 @@ static int look(const struct target *t, struct outside_paths *now, struct outsid
 
         if (r < 0)
                 return r;
-        known = load(t, SEEN_FILE, seen);
-        r = load(t, NEW_FILE, fresh);
+        known = load(t, BARE_SEEN_FILE, seen);
+        r = load(t, BARE_NEW_FILE, fresh);
         if (r < 0 && r != -ENOENT)
                 return r;
         return known == 0 ? compare(t, now, seen, fresh) : known == -ENOENT ? 0 : known;
@@ -131,11 +128,11 @@ int bare_seen_update(const struct target *t)
                         told += !outside_paths_have(&seen, fresh.paths[i]);
                 /* First what is new: what has been seen is not compared again. */
                 if (told)
-                        r = save(t, NEW_FILE, &fresh);
+                        r = save(t, BARE_NEW_FILE, &fresh);
                 if (r == 0)
-                        r = save(t, SEEN_FILE, &now);
-        } else if (r == 0 && now.count == 0 && faccessat(t->state_fd, SEEN_FILE, F_OK, 0) < 0) {
-                r = save(t, SEEN_FILE, &now);
+                        r = save(t, BARE_SEEN_FILE, &now);
+        } else if (r == 0 && now.count == 0 && faccessat(t->state_fd, BARE_SEEN_FILE, F_OK, 0) < 0) {
+                r = save(t, BARE_SEEN_FILE, &now);
         }
         outside_paths_release(&now);
         outside_paths_release(&seen);
@@ -157,7 +154,7 @@ int bare_seen_new(const struct target *t, struct outside_paths *ret)
 
         if (t->state_fd < 0 || !t->environment)
                 return 0;
-        r = is_bare(t) ? look(t, &now, &seen, ret) : load(t, NEW_FILE, ret);
+        r = is_bare(t) ? look(t, &now, &seen, ret) : load(t, BARE_NEW_FILE, ret);
         outside_paths_release(&now);
         outside_paths_release(&seen);
         return r == -ENOENT ? 0 : r;
@@ -180,7 +177,7 @@ void bare_seen_warn(const struct target *t)
                 if (is_bare(t))
                         r = bare_seen_update(t);
                 if (r == 0)
-                        (void)unlinkat(t->state_fd, NEW_FILE, 0);
+                        (void)unlinkat(t->state_fd, BARE_NEW_FILE, 0);
         }
         outside_paths_release(&fresh);
 }

@@ -13,6 +13,9 @@
 #include "tools/change.h"
 #include "tools/outside_list.h"
 
+#define BARE_SEEN_FILE "bare-seen"
+#define BARE_NEW_FILE "bare-new"
+
 /* Notes what has appeared, and what is there.  Only while the bare folder can be seen; by whoever mounts, or holds the
  * venv's lock. */
 int bare_seen_update(const struct target *t);

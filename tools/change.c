@@ -5,7 +5,9 @@
 #include "store/place.h"
 #include "store/wheel_name.h"
 #include "tools/bare_seen.h"
+#include "tools/eject.h"
 #include "tools/identity.h"
+#include "tools/interpreter.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
 #include "tools/python_start.h"
@@ -106,23 +108,35 @@ static int prepare_next(struct change *c, struct errtext *err)
         return 0;
 }
 
-/* What killed commands left in .fusepkg: temporary files of those that are only written with the lock held. */
-static void sweep(int state_fd)
+static bool begins_as_one(const char *name, const char *const *prefixes, size_t n)
 {
-        static const char *const prefixes[] = {
-                OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-",
-                "bare-seen.tmp-", "venv.tmp-",
+        for (size_t i = 0; i < n; i++)
+                if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+                        return true;
+        return false;
+}
+
+/* What killed commands left in .fusepkg: temporary files of those that are only written with the venv's lock held, or
+ * of whose loss nobody would hear; and, unless somebody is mounting, of those that a mount writes without that lock. */
+static void sweep(const struct target *t)
+{
+        static const char *const locked[] = {
+                OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-", EJECT_FILE ".tmp-",
+                INTERPRETER_FILE ".tmp-",
         };
-        DIR *dir = dir_stream(state_fd, ".");
+        static const char *const mounting[] = { BARE_SEEN_FILE ".tmp-", BARE_NEW_FILE ".tmp-", IDENTITY_FILE ".tmp-" };
+        cleanup_close int lock = -1;
+        bool nobody_mounts = mount_try_lock(t, &lock);
+        DIR *dir = dir_stream(t->state_fd, ".");
         const struct dirent *d;
 
-        environment_sweep(state_fd);
+        environment_sweep(t->state_fd);
         if (!dir)
                 return;
         while ((d = readdir(dir)))
-                for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-                        if (strncmp(d->d_name, prefixes[i], strlen(prefixes[i])) == 0)
-                                (void)unlinkat(state_fd, d->d_name, 0);
+                if (begins_as_one(d->d_name, locked, ARRAY_LEN(locked)) ||
+                    (nobody_mounts && begins_as_one(d->d_name, mounting, ARRAY_LEN(mounting))))
+                        (void)unlinkat(t->state_fd, d->d_name, 0);
         closedir(dir);
 }
 
@@ -239,7 +253,7 @@ int change_lock(struct change *c, struct errtext *err)
         if (r == 0 && !c->adopting)
                 r = settle_place(c, err);
         if (r == 0) {
-                sweep(c->t.state_fd);
+                sweep(&c->t);
                 outside_bare_sweep(&c->t);
         }
         c->unsettled = r == 0;

@@ -8,12 +8,10 @@
 
 enum { FILE_MAX = 64 << 10 }; /* bytes */
 
-#define VENV_FILE "venv"
-
 static int load(const struct target *t, struct buf *ret)
 {
         cleanup_buf struct buf text = { 0 };
-        int r = file_read_at(t->state_fd, VENV_FILE, FILE_MAX, &text);
+        int r = file_read_at(t->state_fd, IDENTITY_FILE, FILE_MAX, &text);
 
         if (r < 0)
                 return r;
@@ -73,7 +71,7 @@ int identity_check(const struct target *t, struct errtext *err)
         int r = identity_tell(t, &which, &old);
 
         if (r < 0)
-                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv,
+                return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" IDENTITY_FILE "': %s", t->venv,
                                    errno_name(r, (char[128]){ 0 }));
         return which == IDENTITY_COPIED ? say_copied(t, old, err) : 0;
 }
@@ -89,15 +87,15 @@ int identity_note(const struct target *t, struct errtext *err)
         if (r == 0)
                 r = buf_add_char(&text, '\n');
         if (r == 0)
-                r = file_replace(t->state_fd, VENV_FILE, text.data, text.len, 0644, false);
-        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" VENV_FILE "': %s", t->venv,
+                r = file_replace(t->state_fd, IDENTITY_FILE, text.data, text.len, 0644, false);
+        return r < 0 ? errtext_set(err, r, "cannot write '%s/" ENVIRONMENT_DIR "/" IDENTITY_FILE "': %s", t->venv,
                                    errno_name(r, (char[128]){ 0 })) :
                        0;
 }
 
 bool identity_is_noted(const struct target *t)
 {
-        return t->state_fd >= 0 && faccessat(t->state_fd, VENV_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        return t->state_fd >= 0 && faccessat(t->state_fd, IDENTITY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int identity_note_first(const struct target *t, struct errtext *err)

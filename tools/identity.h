@@ -9,6 +9,8 @@
 
 #include "tools/target.h"
 
+#define IDENTITY_FILE "venv" /* in .fusepkg */
+
 enum identity {
         IDENTITY_HERE,   /* or nothing is known, or it is only seen by another path */
         IDENTITY_MOVED,

@@ -309,6 +309,18 @@ int mount_lock(const struct target *t, int *ret, struct errtext *err)
         return 0;
 }
 
+bool mount_try_lock(const struct target *t, int *ret)
+{
+        cleanup_close int fd = file_open_own(t->state_fd, MOUNTS_LOCK_FILE, O_RDWR, 0);
+
+        if (fd < 0)
+                return fd == -ENOENT;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return false;
+        *ret = steal_fd(&fd);
+        return true;
+}
+
 /* What concerns the bare folder, before it is covered; no reason not to mount. */
 static void leave_bare(const struct target *t)
 {

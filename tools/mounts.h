@@ -38,6 +38,8 @@ const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "de
 /* Keeps everybody from mounting until *RET is closed; *RET stays as it was on a read-only disk. */
 #define MOUNTS_LOCK_FILE "mount-lock"
 int mount_lock(const struct target *t, int *ret, struct errtext *err);
+/* The same without waiting: false when somebody is mounting.  Makes no file: where there is none nobody ever was. */
+bool mount_try_lock(const struct target *t, int *ret);
 
 /* Starts fusepkg-mount (found beside this executable or in its libexec folder, or $FUSEPKG_MOUNT_PROGRAM) and waits
  * until it is ready.  It holds mount_lock meanwhile, as Python's start may do it without the venv's lock; fusepkg.pth,

@@ -1,4 +1,5 @@
 """Commands that run, and die, beside each other, with mounts."""
+import fcntl
 import os
 import random
 import signal
@@ -69,6 +70,21 @@ def test_adds_against_removals_and_unmounts(account, new_venv, make_wheel):
         check_agrees(venv)
         venv.fusepkg("add", *wheels[:4])
         venv.fusepkg("remove", *(f"pkg{i}" for i in range(4, 8)))
+
+
+def test_a_command_removes_no_temporary_file_of_who_is_mounting(root, new_venv, make_wheel):
+    """A Python that starts mounts without the lock of commands.  What was left by one that was killed goes."""
+    venv, wheel = new_venv(root), make_wheel("demo")
+    venv.fusepkg("add", wheel)
+    mounts = [venv.state / f"{name}.tmp-0123456789abcdef" for name in ("bare-seen", "bare-new", "venv")]
+    others = [venv.state / f"{name}.tmp-0123456789abcdef" for name in ("python", "eject", "outside", "environment", "history/1")]
+    with open(venv.state / "mount-lock", "r+") as lock:
+        for expected in (mounts, []):
+            for path in mounts + others:
+                path.touch()
+            fcntl.flock(lock, fcntl.LOCK_EX if expected else fcntl.LOCK_UN)
+            venv.fusepkg("add", wheel)
+            assert [path for path in mounts + others if path.exists()] == expected
 
 
 class Killing:
