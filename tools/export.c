@@ -185,7 +185,8 @@ static int write_all(struct export_tree *x, const struct place *p, struct errtex
         return r;
 }
 
-/* Ctrl-C must not leave half an export: it is held back until that is removed. */
+/* Ctrl-C must not leave half an export: it is held back until that is removed.  Nor may it end us, and so say that there
+ * is none, once the whole one is in its place: then it is held back until we have said that. */
 static int write_or_remove(struct export_tree *x, const struct place *p, struct errtext *err)
 {
         sigset_t ending, old;
@@ -196,9 +197,10 @@ static int write_or_remove(struct export_tree *x, const struct place *p, struct 
         sigaddset(&ending, SIGTERM);
         sigprocmask(SIG_BLOCK, &ending, &old);
         r = write_all(x, p, err);
-        if (r < 0)
+        if (r < 0) {
                 dir_remove_tree(p->parent_fd, p->staging);
-        sigprocmask(SIG_SETMASK, &old, NULL);
+                sigprocmask(SIG_SETMASK, &old, NULL);
+        }
         return r;
 }
 

@@ -147,6 +147,15 @@ def test_an_interrupt_leaves_nothing(account, venv):
     assert left in ([], ["out"]) and (left == ["out"]) == (process.returncode == 0)
 
 
+def test_an_interrupt_at_the_very_end_is_too_late(account, venv):
+    """It comes as what was written gets its name."""
+    out = account.work / "out"
+    # Leaks are not found in a process that is traced.
+    account.run(["strace", "-o", "/dev/null", "-P", account.work, "-e", "inject=renameat:signal=SIGINT",
+                 account.installed / "bin/fusepkg", "export", "--venv", venv, "--to", out], env={"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99"})
+    assert os.listdir(account.work) == ["out"] and (out / "bin/demo").exists()
+
+
 def test_what_programs_changed_is_in_it(account, new_venv, make_wheel):
     venv = new_venv(account)
     venv.fusepkg("add", make_wheel("demo", files={"demo/__init__.py": "v = 1\n", "demo/gone.py": "", "demo/same.py": "s = 1\n",
