@@ -1,8 +1,10 @@
 """diff: what a program changed in a mounted venv, against what was installed.  The oracle: patch(1) and git turn one into the other."""
-import time
+import resource
+from pathlib import Path
 
 import pytest
 
+from support.mount_kill import pids
 from support.seen import shell
 
 BEFORE = {"demo/__init__.py": "one = 1\n", "demo/a.py": "a = 1\nb = 2\nc = 3\n", "demo/data.bin": bytes(range(256)),
@@ -163,6 +165,19 @@ def test_pips_distributions_are_one_line(account, new_venv, make_wheel, tools):
     assert {"change": "added", "name": "more", "version": "3.0", "installer": "pip"} in found["distributions"]
 
 
+def work_of(venv, command):
+    """What COMMAND prints, and the seconds of processors that it and the mount took: others' work takes none of those."""
+    worker = Path(f"/proc/{pids(venv)[1]}/task")
+
+    def taken():
+        own = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return own.ru_utime + own.ru_stime + sum(int(path.read_text().split()[0]) for path in worker.glob("*/schedstat")) / 1e9
+
+    before = taken()
+    out = venv.fusepkg(command).out
+    return out, taken() - before
+
+
 def test_a_deep_folder_costs_what_a_wide_one_does(account, new_venv, make_wheel):
     """Its entries are named without going up to the root from each."""
     seconds, levels = [], 1500
@@ -171,15 +186,12 @@ def test_a_deep_folder_costs_what_a_wide_one_does(account, new_venv, make_wheel)
         venv.fusepkg("add", make_wheel("demo", files=BEFORE))
         code = f"import os, sys; os.chdir(sys.argv[1])\nfor i in range({levels}):\n  open(f'f{{i}}', 'w').close(); os.mkdir('d' if {step!r} else f'd{{i}}'); {step}"
         account.run([account.tools / "bin/python", "-c", code, venv.site])
-        taken = []
-        for _ in range(3):
-            begin = time.monotonic()
-            names = venv.fusepkg("diff", "--name-only").out.splitlines()
-            taken.append(time.monotonic() - begin)
-        seconds.append(min(taken))
+        tries = [work_of(venv, "diff --name-only") for _ in range(3)]
+        seconds.append(min(taken for _, taken in tries))
+        names = tries[0][0].splitlines()
         assert len([name for name in names if name.rsplit("/", 1)[-1].startswith("f")]) == levels
         assert max(name.count("/") for name in names) == (levels - 1 if step else 0)
-    assert seconds[1] < 6 * seconds[0]
+    assert seconds[1] < 20 * seconds[0]  # four times, as paths are longer; a hundred times, were it not so
 
 
 def test_only_images_of_what_was_edited_are_opened(account, new_venv, make_wheel):
