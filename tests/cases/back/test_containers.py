@@ -63,7 +63,8 @@ def test_as_process_1_it_ends_what_the_job_left(root, new_venv, make_wheel):
     venv = new_venv(root)
     venv.fusepkg("add", make_wheel("demo"))
     venv.fusepkg("umount")
-    job = f"cd {venv.site} && (sleep 600 & echo x >> demo.py; (sleep 0.01 & ) ; sleep 0.2; ps -eo stat= | grep -c Z; true)"
+    job = f"cd {venv.site} && (sleep 600 & echo x >> demo.py; (sleep 0.01 & ) ; sleep 0.2; " \
+          "for i in $(seq 100); do n=$(ps -eo stat= | grep -c Z); [ $n = 0 ] && break; sleep 0.1; done; echo $n)"
     argv = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", entrypoint(root), "--venv", venv, "--", "sh", "-c", job]
     assert root.run(argv, timeout=60).out == "0\n"
     assert not guard.wait_gone(root.mark)

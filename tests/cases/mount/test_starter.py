@@ -14,7 +14,10 @@ def test_it_keeps_nothing_of_its_starter(account, new_venv, make_wheel):
         proc = Path(f"/proc/{process}")
         assert os.readlink(proc / "cwd") == "/"
         for fd in (proc / "fd").iterdir():
-            target = os.readlink(fd)
+            try:
+                target = os.readlink(fd)
+            except FileNotFoundError:
+                continue  # the worker has closed it meanwhile: that is not kept
             assert not target.startswith(("pipe:", "/dev/pts", "/dev/tty")), f"{fd} is {target}"
         session = int((proc / "stat").read_text().rpartition(")")[2].split()[3])
         assert session not in (os.getsid(0), os.getsid(os.getpid()))

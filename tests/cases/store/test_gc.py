@@ -198,6 +198,23 @@ def test_an_unplugged_disk_is_no_deletion(kind, root, folder, make_wheel):
         disk.unplug()
 
 
+def plug_at_another_device(disk, folder, kind):
+    """What is plugged in gets the first loop device that is free: others take it.  More than one, if another test gives one back."""
+    before, taken = disk.at.stat().st_dev, []
+    try:
+        while True:
+            disk.unplug()
+            other = folder / f"other{len(taken)}.img"
+            subprocess.run(["truncate", "-s", "1M", other], check=True)
+            taken.append(subprocess.run(["losetup", "--find", "--show", other], check=True, capture_output=True, text=True).stdout)
+            disk.plug(0)
+            if kind == "btrfs" or disk.at.stat().st_dev != before:  # its devices have numbers of their own
+                return
+    finally:
+        for loop in taken:
+            subprocess.run(["losetup", "--detach", loop.strip()], check=True)
+
+
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
 def test_a_disk_is_known_again_whatever_its_device(kind, root, folder, make_wheel):
     disk = Disk(folder, kind)
@@ -205,17 +222,7 @@ def test_a_disk_is_known_again_whatever_its_device(kind, root, folder, make_whee
     try:
         venv = make_venv(root, disk.at / "venv")
         venv.fusepkg("add", "--no-mount", wheel_of(make_wheel, "one"))
-        device = disk.at.stat().st_dev
-        disk.unplug()
-        other = folder / "other.img"
-        subprocess.run(["truncate", "-s", "1M", other], check=True)
-        loop = subprocess.run(["losetup", "--find", "--show", other], check=True, capture_output=True, text=True).stdout
-        try:
-            disk.plug(0)
-        finally:
-            subprocess.run(["losetup", "--detach", loop.strip()], check=True)
-        if kind != "btrfs":  # whose devices have numbers of their own
-            assert disk.at.stat().st_dev != device
+        plug_at_another_device(disk, folder, kind)
         remove_tree(venv.path)
         assert removed(gc(root)) == ["one"]
     finally:

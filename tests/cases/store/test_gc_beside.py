@@ -1,4 +1,5 @@
 """gc beside everything else, and everything killed at any moment: no environment ever misses a byte."""
+import contextlib
 import os
 import random
 import signal
@@ -62,6 +63,14 @@ class Beside:
         remove_tree(self.filled.state)
         time.sleep(0.3)  # for a gc to take it away
 
+    @staticmethod
+    def kill_of(venv, who):
+        """Just after a kill `status` may still name one that is gone, or nobody."""
+        pid = venv.fusepkg("status", "--json").json()[0][who]
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+
     def edit(self, rng):
         """What a program changes here is nobody else's; the mount's worker is killed now and then."""
         name = rng.choice(["extra0", *list(self.wheels)[:6]])
@@ -70,7 +79,7 @@ class Beside:
             file.write(rng.randbytes(5000))
         (self.edited.site / name / f"made{rng.randrange(50)}.py").write_text("made = True\n")
         if rng.random() < 0.2:
-            os.kill(self.edited.fusepkg("status", "--json").json()[0]["worker_pid"], signal.SIGKILL)
+            self.kill_of(self.edited, "worker_pid")
         if rng.random() < 0.5:
             self.edited.fusepkg("revert", "--all")
             check_imports(self.edited, "extra0", *list(self.wheels)[:6])
@@ -78,8 +87,7 @@ class Beside:
     def visit(self, rng):
         """A store without leases, as in a container: what is mounted there stays."""
         check_imports(self.guest, "extra1", "extra2")
-        pids = self.guest.fusepkg("status", "--json").json()[0]
-        os.kill(pids[rng.choice(["keeper_pid", "worker_pid"])], signal.SIGKILL)
+        self.kill_of(self.guest, rng.choice(["keeper_pid", "worker_pid"]))
         check_imports(self.guest, "extra1", "extra2")
         time.sleep(0.2)
 
