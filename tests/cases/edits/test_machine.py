@@ -335,7 +335,9 @@ class Machine(RuleBasedStateMachine):
     def kill(self):
         """The worker, and what is open stays open; or all processes of the mount."""
         if self.step % 2:
-            pid = self.venv.fusepkg("status", "--json").json()[0]["worker_pid"]
+            # After the last one it may not have been noted yet who has come.
+            while not (pid := self.venv.fusepkg("status", "--json").json()[0]["worker_pid"]):
+                pass
             kills.kill([pid], self.venv)
         else:
             kills.kill_mount(self.venv)
