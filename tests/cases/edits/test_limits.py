@@ -153,12 +153,14 @@ def test_names_on_a_full_disk(root, on_small):
 GREEDY = """
 import os, sys
 fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+full = False
 while True:
     try:
         os.write(fd, b"g" * 65536)
-        os.fsync(fd)
+        if full:  # until then it would wait for the disk thousands of times
+            os.fsync(fd)
     except OSError:
-        pass
+        full = True
 """
 
 
