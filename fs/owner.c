@@ -11,6 +11,10 @@
 enum {
         WHO_LINES = 4,      /* of the text: who it is */
         TEXT_SIZE = 2048,   /* always: who reads it while it is written sees no end of an older one */
+        TRY_MS = 2,
+        OWNED_MS = 50,      /* how long somebody else may be the owner */
+        OWNED_PATIENT_MS = 5000,
+        LOOKED_AT_MS = 10000, /* and how long others may look */
 };
 
 static void read_line(int dirfd, const char *path, char *ret_text, size_t size)
@@ -37,14 +41,27 @@ static int busy(int fd, struct errtext *err)
                            *text ? text : "which has not said yet who it is");
 }
 
-/* Commands that look whether a mount lives hold a shared lock for a moment: that is no owner. */
+static bool is_owned(int fd)
+{
+        if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+                return true;
+        flock(fd, LOCK_UN);
+        return false;
+}
+
+/* Commands that look whether a mount lives hold a shared lock for a moment: that is no owner, however long the moment
+ * is for which a busy machine runs others. */
 static int take(int fd, bool patient)
 {
-        const struct timespec pause = { 0, 2000000 }; /* 2 ms */
+        const struct timespec pause = { 0, TRY_MS * 1000000L };
+        int owned = patient ? OWNED_PATIENT_MS : OWNED_MS, looked_at = LOOKED_AT_MS;
 
-        for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-                if (errno != EWOULDBLOCK || tries == (patient ? 2500 : 25))
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
                         return -errno;
+                *(is_owned(fd) ? &owned : &looked_at) -= TRY_MS;
+                if (owned < 0 || looked_at < 0)
+                        return -EWOULDBLOCK;
                 nanosleep(&pause, NULL);
         }
         return 0;

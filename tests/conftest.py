@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from support.venvs import make_venv
 
 TEST_SECONDS = 600       # then the mounts of the test are aborted, which ends whatever waits for them
 LONG_TEST_SECONDS = 3600
+USERDEL_IN_USE = 8       # userdel(8)
 
 
 def pytest_configure():
@@ -113,7 +115,12 @@ def user_name(fuse_device):
     name = f"fpt{os.getpid()}"
     subprocess.run(["useradd", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/sh", name], check=True)
     yield name
-    subprocess.run(["userdel", name], check=True, stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        done = subprocess.run(["userdel", name], stderr=subprocess.PIPE, text=True)
+        if done.returncode != USERDEL_IN_USE:
+            break
+        time.sleep(0.1)  # a process of this account is just ending
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")

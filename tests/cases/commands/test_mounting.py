@@ -124,6 +124,26 @@ def test_an_upgrade_ends_no_stranger(user, root, new_venv, make_wheel, bystander
     venv.fusepkg("umount")
 
 
+LOOK = """
+import fcntl, sys, time
+lock = open(sys.argv[1])
+fcntl.flock(lock, fcntl.LOCK_SH)
+print("looking", flush=True)
+time.sleep(1)
+"""
+
+
+def test_who_looks_whether_it_is_mounted_keeps_nobody_from_mounting(account, venv):
+    """Each command looks, for a moment, or longer where others have the processor."""
+    venv.fusepkg("mount")
+    venv.fusepkg("umount")
+    other = account.start(["/usr/bin/python3", "-c", LOOK, venv.state / "lock"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "looking\n"
+    venv.fusepkg("mount")
+    assert venv.is_mounted
+    other.communicate()
+
+
 def test_an_ordinary_user_upgrades_what_is_theirs(user, root, new_venv, make_wheel):
     venvs = [new_venv(account) for account in (user, root)]
     for venv in venvs:

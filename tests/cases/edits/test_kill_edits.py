@@ -82,7 +82,10 @@ def run_round(account, venv, plain, chance):
     log.write_text("")
     process = account.start([account.tools / "bin/python", writer.__file__, venv.site, seed, log], stdin=subprocess.PIPE,
                             stderr=subprocess.PIPE)
-    time.sleep(0.1 + chance.random() * ROUND_SECONDS)
+    while not log.read_text():  # on a busy machine it may take long to begin
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    time.sleep(chance.random() * ROUND_SECONDS)
     assert kills.kill_mount(venv), "there was no mount to kill"
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 0, err.decode()
