@@ -185,8 +185,8 @@ static int write_all(struct export_tree *x, const struct place *p, struct errtex
         return r;
 }
 
-/* Ctrl-C must not leave half an export: it is held back until that is removed.  Nor may it end us, and so say that there
- * is none, once the whole one is in its place: then it is held back until we have said that. */
+/* Ctrl-C must not leave half an export: it is held back until that is removed.  Nor may it end us, and so say that
+ * there is none, once the whole one is in its place: then it is held back until we have said that. */
 static int write_or_remove(struct export_tree *x, const struct place *p, struct errtext *err)
 {
         sigset_t ending, old;

@@ -152,7 +152,8 @@ def test_an_interrupt_at_the_very_end_is_too_late(account, venv):
     out = account.work / "out"
     # Leaks are not found in a process that is traced.
     account.run(["strace", "-o", "/dev/null", "-P", account.work, "-e", "inject=renameat:signal=SIGINT",
-                 account.installed / "bin/fusepkg", "export", "--venv", venv, "--to", out], env={"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99"})
+                 account.installed / "bin/fusepkg", "export", "--venv", venv, "--to", out],
+                env={"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99"})
     assert os.listdir(account.work) == ["out"] and (out / "bin/demo").exists()
 
 
