@@ -15,9 +15,12 @@ SIZES = (0, 1, 4096, 5000, 40_000, 100_000)
 
 
 def walk(root, hidden=(".fusepkg",)):
-    """All paths but the root's, sorted, with their types."""
+    """All paths but the root's, sorted, with their types; or the error, where os.walk would be content with the part that can be read."""
+    def fail(error):
+        raise error
+
     found = []
-    for where, folders, files in os.walk(root):
+    for where, folders, files in os.walk(root, onerror=fail):
         for name in folders + files:
             path = os.path.relpath(os.path.join(where, name), root)
             if path not in hidden:
