@@ -8,6 +8,7 @@
  *     entry(dir, cookie, name, id, type, horizon)
  *     done(cell, connection, request, result, id)
  *     announce(dir, name)
+ *     cut(dir, name, horizon, generation)
  *     meta(key, value)
  *
  * A **node** row of an image's or the base's id overrides the attributes that the view gives; one of an id with bit 62
@@ -25,6 +26,11 @@
  *
  * `announce`: of what a switch or a revert changed the kernel has to be told; put in the same transaction, removed
  * when it has been.  A process that takes over a mount tells it again.  NULL: the directory itself.
+ *
+ * `cut`: the cuts (view.h) that keep something apart in the view of the rows' generation, DIR being the view's.  They
+ * are of names that rows said something else of before, or of directories that were removed since.  Made when there is
+ * the first one: earlier versions do not have it.  Those of another generation do not count: an earlier version has
+ * carried the rows over since.
  *
  * SQLite: WAL, synchronous=NORMAL, exclusive: opened by the owner of the environment's lock alone.  A killed process
  * loses nothing; a power cut loses at most the last moments, or nothing before the last edits_sync. Errors: -ENOSPC,
@@ -158,6 +164,13 @@ bool edits_done_made(struct edits *e, uint64_t id);
 int edits_announce_put(struct edits *e, uint64_t dir, const char *name);
 int edits_announce_each(struct edits *e, int (*fn)(uint64_t dir, const char *name, void *user), void *user);
 int edits_announce_clear(struct edits *e);
+
+/* Putting and clearing in a transaction; one may be there.  Each: those of the rows' generation, NAME valid during the
+ * call. */
+int edits_cut_put(struct edits *e, uint64_t dir, const char *name, uint32_t horizon, uint64_t generation);
+int edits_cuts_each(struct edits *e, int (*fn)(uint64_t dir, struct span name, uint32_t horizon, void *user),
+                    void *user);
+int edits_cuts_clear(struct edits *e);
 
 /* SQLite's own check; a sentence when something is wrong (-EUCLEAN). */
 int edits_integrity(struct edits *e, struct errtext *err);

@@ -65,6 +65,14 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_DONE_OF] = "SELECT 1 FROM done WHERE id = ?1",
         [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
         [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
+        [EDITS_CUT_ANY] = "SELECT 1 FROM sqlite_master WHERE name = 'cut'",
+        [EDITS_CUT_TABLE] = "CREATE TABLE cut(dir INTEGER NOT NULL, name BLOB NOT NULL, horizon INTEGER NOT NULL,"
+                            " generation INTEGER NOT NULL, PRIMARY KEY(dir, name, horizon)) WITHOUT ROWID",
+        [EDITS_CUT_PUT] = "INSERT INTO cut(dir, name, horizon, generation) VALUES(?1, ?2, ?3, ?4)"
+                          " ON CONFLICT(dir, name, horizon) DO UPDATE SET generation = ?4 WHERE generation <> ?4",
+        [EDITS_CUT_LIST] = "SELECT dir, name, horizon FROM cut"
+                           " WHERE generation = (SELECT value FROM meta WHERE key = 'generation')",
+        [EDITS_CUT_CLEAR] = "DELETE FROM cut WHERE true",
         [EDITS_SIZE] = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         /* Row by row: where there is none nothing is written, and the start of a mount need not wait for the disk. */
         [EDITS_ANNOUNCE_CLEAR] = "DELETE FROM announce WHERE true",

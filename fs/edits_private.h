@@ -37,6 +37,11 @@ enum edits_statement {
         EDITS_ANNOUNCE_PUT,
         EDITS_ANNOUNCE_LIST,
         EDITS_ANNOUNCE_CLEAR,
+        EDITS_CUT_ANY,
+        EDITS_CUT_TABLE,
+        EDITS_CUT_PUT,
+        EDITS_CUT_LIST,
+        EDITS_CUT_CLEAR,
         EDITS_SIZE,
         EDITS_STATEMENTS,
 };

@@ -70,7 +70,7 @@ static int tell(struct restoring *r, uint64_t dir, const char *name)
 
 static int drop_name(struct restoring *r, uint64_t dir, const char *name)
 {
-        int e = edits_entry_drop(r->tree->edits, dir, name, strlen(name));
+        int e = tree_free_name(r->tree, dir, name);
 
         if (e == 0 || e == -ENOENT)
                 e = add_id(&r->dirs, dir);
@@ -295,7 +295,9 @@ static int change_rows(struct restoring *r)
                 e = look_at_dir(r, r->dirs.list[i]);
         for (size_t i = 0; e == 0 && i < r->files.count; i++)
                 e = look_at_file(r, r->files.list[i]);
-        return e < 0 ? e : bring_back(r);
+        if (e == 0)
+                e = bring_back(r);
+        return e < 0 ? e : tree_cuts_keep(r->tree);
 }
 
 static void finish(struct restoring *r)

@@ -92,6 +92,8 @@ int tree_take_over(struct tree *t, uint64_t **ret, size_t *ret_n)
         pthread_mutex_lock(&t->lock);
         if (t->edits)
                 r = edits_nodes(t->edits, add_removed, &ids);
+        if (r == 0 && t->edits)
+                r = tree_cuts_settle(t);
         pthread_mutex_unlock(&t->lock);
         if (r < 0) {
                 free(ids.list);

@@ -93,7 +93,7 @@ static int drop_names_of(struct tree *t, uint64_t id)
         int r = edits_entries_of(t->edits, id, take_name, &names);
 
         for (size_t i = 0; i < names.count && r == 0; i++) {
-                r = edits_entry_drop(t->edits, names.list[i].dir, names.list[i].name, strlen(names.list[i].name));
+                r = tree_free_name(t, names.list[i].dir, names.list[i].name);
                 if (r == 0)
                         r = tree_touch_dir(t, names.list[i].dir, S_ISDIR(names.list[i].type) ? -1 : 0, tree_now(t));
         }

@@ -76,84 +76,9 @@ bool tree_has_row(struct tree *t, uint64_t dir, const char *name, size_t len)
 
 /* Cuts ----------------------------------------------------------------------------------------------------------- */
 
-struct cuts {
-        struct edits *edits;
-        struct view_cut *list;
-        size_t count;
-        size_t cap;
-};
-
-static int add_cut(const struct edit_entry *n, void *user)
-{
-        struct cuts *c = user;
-
-        if (c->count == c->cap) {
-                size_t cap = c->cap ? 2 * c->cap : 32;
-                struct view_cut *more = realloc(c->list, cap * sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                c->list = more;
-                c->cap = cap;
-        }
-        c->list[c->count] = (struct view_cut){
-                .dir = n->dir, .name = strndup(n->name.data, n->name.len), .horizon = n->horizon,
-        };
-        return c->list[c->count].name ? (c->count++, 0) : -ENOMEM;
-}
-
-/* Cuts are of the view's directories. */
-static int map_cuts(struct edits *e, struct view_cut *list, size_t *n)
-{
-        size_t kept = 0;
-        int r = 0;
-
-        for (size_t i = 0; i < *n; i++) {
-                uint64_t below = edits_is_new(list[i].dir) ? 0 : list[i].dir;
-                struct edit_node node;
-
-                r = r < 0 ? r : edits_node_get(e, list[i].dir, &node);
-                if (r == 0)
-                        below = node.below;
-                if (r == -ENOENT)
-                        r = 0;
-                if (below == 0) {
-                        free(list[i].name);
-                        continue;
-                }
-                list[kept] = list[i];
-                list[kept++].dir = below;
-        }
-        *n = kept;
-        return r;
-}
-
-void tree_cuts_free(struct view_cut *cuts, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                free(cuts[i].name);
-        free(cuts);
-}
-
-int tree_cuts(struct edits *e, struct view_cut **ret, size_t *ret_n)
-{
-        struct cuts c = { .edits = e };
-        int r = e ? edits_all_entries(e, add_cut, &c) : 0;
-
-        if (r == 0)
-                r = map_cuts(e, c.list, &c.count);
-        if (r < 0) {
-                tree_cuts_free(c.list, c.count);
-                return r;
-        }
-        *ret = c.list;
-        *ret_n = c.count;
-        return 0;
-}
-
 /* The cuts that the rows come to with the next view: what a directory shows of it may be another than of the old
  * one. */
-static int planned_cuts(struct carry *c, struct cuts *ret)
+static int planned_cuts(struct carry *c, struct tree_cuts *ret)
 {
         int r = 0;
 
@@ -162,11 +87,15 @@ static int planned_cuts(struct carry *c, struct cuts *ret)
                 struct carry_dir *d;
 
                 r = carry_dir(c, e->dir, &d);
-                if (r < 0 || d->gone || d->below == 0)
-                        continue;
-                const struct edit_entry row = { .dir = d->below, .name = span_of(e->name), .horizon = e->horizon };
+                if (r == 0 && !d->gone && d->below)
+                        r = tree_cuts_add(ret, d->below, span_of(e->name), e->horizon);
+        }
+        for (size_t i = 0; i < c->cuts.count && r == 0; i++) {
+                const struct view_cut *cut = &c->cuts.list[i];
+                uint64_t dir;
 
-                r = add_cut(&row, ret);
+                if (view_successor(c->old, cut->dir, c->next, &dir) == 0)
+                        r = tree_cuts_add(ret, dir, span_of(cut->name), cut->horizon);
         }
         return r;
 }
@@ -175,16 +104,14 @@ static int planned_cuts(struct carry *c, struct cuts *ret)
  * changed since. */
 static int check_cuts(struct carry *c)
 {
-        struct cuts cuts = { 0 };
+        struct tree_cuts cuts = { 0 };
         int r = planned_cuts(c, &cuts);
 
         for (size_t i = 0; i < cuts.count && r == 0; i++) {
                 const struct view_cut *cut = &cuts.list[i];
-                uint32_t horizon;
                 struct node there;
 
-                if (view_cut_horizon(c->next, cut->dir, cut->name, strlen(cut->name), &horizon) == 0 &&
-                    horizon == cut->horizon)
+                if (view_has_cut(c->next, cut))
                         continue;
                 if (carry_lookup(c, cut->dir, cut->name, &there) == 0 && carry_is_newer(c, there.id, cut->horizon))
                         r = -EAGAIN;
@@ -208,6 +135,7 @@ static void carry_release(struct carry *c)
                 free(c->entries[i].source);
         }
         free(c->entries);
+        tree_cuts_free(c->cuts.list, c->cuts.count);
         carry_losses_release(&c->homes);
         carry_losses_release(&c->losses);
         carry_dirs_release(c);
@@ -244,6 +172,10 @@ static int carry_rows(struct carry *c)
                 r = carry_apply_generated(c);
         if (r == 0)
                 r = carry_apply_nodes(c);
+        if (r == 0)
+                r = edits_cuts_clear(c->t->edits);
+        if (r == 0)
+                r = tree_cuts_keep(&c->after);
         if (r == 0)
                 r = note_moved(c);
         if (r == 0)

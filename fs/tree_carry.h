@@ -66,6 +66,7 @@ struct carry {
         struct carry_entry *entries;
         size_t entry_count;
         size_t entry_cap;
+        struct tree_cuts cuts;      /* that are kept beside the rows: of the old view's directories */
         struct carry_losses homes;  /* where the view had files with bytes of the user's, by id */
         struct carry_losses losses; /* what goes to kept */
         struct id_set removed; /* nodes that have no name any more */

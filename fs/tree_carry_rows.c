@@ -28,7 +28,9 @@ static int add_entry(const struct edit_entry *n, void *user)
 
 int carry_load(struct carry *c)
 {
-        return edits_all_entries(c->t->edits, add_entry, c);
+        int r = edits_all_entries(c->t->edits, add_entry, c);
+
+        return r < 0 ? r : edits_cuts_each(c->t->edits, tree_cuts_add_kept, &c->cuts);
 }
 
 bool carry_is_generated_name(const char *name)
@@ -175,7 +177,8 @@ static int drop_row(struct carry *c, struct carry_dir *d, struct carry_entry *e)
         size_t len = strlen(e->name);
         struct edit_entry row = { d->id, 0, { e->name, len }, 0, 0, e->horizon };
         struct node there;
-        bool hides = d->below && view_is_cut(c->next, d->below, e->name, len), shown;
+        uint32_t cut = 0;
+        bool hides = d->below && view_cut_horizon(c->next, d->below, e->name, len, &cut) == 0, shown;
         int r = carry_lookup(c, d->below, e->name, &there);
 
         if (r < 0 && r != -ENOENT)
@@ -183,6 +186,8 @@ static int drop_row(struct carry *c, struct carry_dir *d, struct carry_entry *e)
         shown = r == 0 && carry_is_newer(c, there.id, e->horizon);
         if (r == 0 && !shown)
                 hides = true;
+        if (row.horizon < cut)
+                row.horizon = cut;
         e->dropped = true;
         if (e->id || (r == 0 && !hides) || shown != was_shown(c, d, e)) {
                 d->touched = true;
@@ -198,9 +203,9 @@ static int drop_row(struct carry *c, struct carry_dir *d, struct carry_entry *e)
 static int come_home(struct carry *c, const struct carry_dir *d, const struct carry_entry *e)
 {
         size_t len = strlen(e->name);
-        const struct edit_entry row = { d->id, 0, { e->name, len }, 0, 0, e->horizon };
+        struct edit_entry row = { d->id, 0, { e->name, len }, 0, 0, 0 };
 
-        if (view_is_cut(c->next, d->below, e->name, len))
+        if (view_cut_horizon(c->next, d->below, e->name, len, &row.horizon) == 0)
                 return edits_entry_put(c->t->edits, &row);
         return edits_entry_drop(c->t->edits, d->id, e->name, len);
 }

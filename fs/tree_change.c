@@ -76,7 +76,7 @@ int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, m
                 return r;
         /* Back where the view has it: no row is needed to say so. */
         if (r == 0 && below.id == id)
-                return edits_entry_drop(t->edits, dir, name, len);
+                return tree_free_name(t, dir, name);
         const struct edit_entry row = { dir, 0, { name, len }, id, type & S_IFMT, view_horizon(tree_current(t)) };
 
         return edits_entry_put(t->edits, &row);

@@ -100,6 +100,8 @@ int tree_touch_dir(struct tree *t, uint64_t dir, int subdirs, int64_t now);
 /* The name shows ID from now on; or nothing (a whiteout where the view has something). */
 int tree_set_name(struct tree *t, uint64_t dir, const char *name, uint64_t id, mode_t type);
 int tree_clear_name(struct tree *t, uint64_t dir, const char *name);
+/* No row says what the name is any more; but where cuts of the view act, one that hides what they took from it. */
+int tree_free_name(struct tree *t, uint64_t dir, const char *name);
 /* A directory was removed: its row stays, with no links and no names. */
 int tree_drop_dir(struct tree *t, uint64_t id, int64_t now);
 /* Links outside to directories of the data tree (tree_linked.c): the name of the one to DIR, seen from the venv,
@@ -112,6 +114,19 @@ void tree_linked_back(struct tree *t, uint64_t dir);
 void tree_bytes_changed(struct tree *t, uint64_t id, struct edit_file *f);
 /* One name less: the row's links, or a removed node. */
 int tree_drop_link(struct tree *t, uint64_t id, int64_t now);
+
+/* A list of cuts that grows; the second is for edits_cuts_each.  tree_cuts.c */
+struct tree_cuts {
+        struct view_cut *list;
+        size_t count;
+        size_t cap;
+};
+int tree_cuts_add(struct tree_cuts *c, uint64_t dir, struct span name, uint32_t horizon);
+int tree_cuts_add_kept(uint64_t dir, struct span name, uint32_t horizon, void *user);
+/* In a transaction: puts down beside the rows what cuts keep apart in the current view, whatever becomes of the rows
+ * that made them.  In one of its own, if there are any, where a mount or a process begins to serve it. */
+int tree_cuts_keep(struct tree *t);
+int tree_cuts_settle(struct tree *t);
 
 /* When a mount starts: rows of the base's nodes follow what became of the bare folder meanwhile; *RET_KEPT grows by
  * what was put to kept (tree_bare.c). */

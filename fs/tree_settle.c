@@ -97,6 +97,8 @@ int tree_settle(struct tree *t, struct image_pool *pool, struct base *base, size
 
         if (r == 0 && t->edits)
                 r = edits_generation_get(t->edits, &generation);
+        if (r == 0 && t->edits && generation == wanted)
+                r = tree_cuts_settle(t);
         if (!t->edits || (r == 0 && generation == wanted))
                 return 0;
         if (r == 0 && edits_is_empty(t->edits))

@@ -43,7 +43,8 @@ int view_new(const struct environment *e, struct image_pool *pool, struct base *
 /* A name from which the edits have taken a directory away: once a slot above HORIZON brings something to that name,
  * providers up to HORIZON are not there.  They stay a directory under its old id, reachable by that alone (the same
  * holds within it); later providers make one of their own at the name.  Where the slots up to HORIZON have no
- * directory at the name, there is nothing to cut. */
+ * directory at the name, there is nothing to cut. Of a name that was taken several times each cut parts what came
+ * before it from what came after. */
 struct view_cut {
         uint64_t dir;
         char *name;
@@ -54,11 +55,14 @@ struct view_cut {
 int view_new_cut(const struct environment *e, struct image_pool *pool, struct base *base, int state_fd,
                  const struct view *previous, const struct view_cut *cuts, size_t n, struct view **ret,
                  struct errtext *err);
-/* Does a cut there keep anything apart: have slots up to its horizon a directory at the name, or a pinned id?
+/* Does a cut there keep anything apart (`acts`): have slots up to its horizon a directory at the name, or pinned ids?
  * Otherwise the view is the same without it. */
 bool view_is_cut(const struct view *v, uint64_t dir, const char *name, size_t len);
-/* The view's cut of that name; -ENOENT. */
+/* The highest horizon of the name's cuts that do so; -ENOENT: none. */
 int view_cut_horizon(const struct view *v, uint64_t dir, const char *name, size_t len, uint32_t *ret);
+/* Was it made with that one?  And all of them. */
+bool view_has_cut(const struct view *v, const struct view_cut *cut);
+const struct view_cut *view_cuts(const struct view *v, size_t *ret_n);
 void view_free(struct view *v);
 /* The .fusepkg folder, borrowed. */
 int view_state_fd(const struct view *v);
@@ -113,6 +117,9 @@ int view_path(const struct view *v, uint64_t id, struct buf *ret);
 int view_newest(const struct view *v, uint64_t id, uint32_t *ret);
 /* The lowest. */
 int view_oldest(const struct view *v, uint64_t id, uint32_t *ret);
+/* The directory of NEXT that shows what is left of the directory ID of V: with the cuts kept it is ID as long as its
+ * lowest provider stays, or a `dir` row pins it.  -ENOENT: nothing is left. */
+int view_successor(const struct view *v, uint64_t id, const struct view *next, uint64_t *ret);
 /* The highest slot number that was ever given. */
 uint32_t view_horizon(const struct view *v);
 /* Does the view show anything of it, or has its slot left? */

@@ -5,8 +5,8 @@
  * that several provide, that has a `dir` row, or that gets generated files is followed further; every other one is its
  * provider's own.
  *
- * A cut (view.h) splits a name's claims in two, which are resolved apart: view_cut.c.  From there on each side knows
- * the slots that it may be made of, and takes no pinned id of the other's. */
+ * Cuts (view.h) split a name's claims into sides, which are resolved apart: view_cut.c.  From there on each knows the
+ * slots that it may be made of, and takes no pinned id of another's. */
 #include "fs/view_private.h"
 
 #include <stdio.h>
@@ -192,7 +192,7 @@ static void last_time(const struct view *v, struct merged_dir *d)
                 d->time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
-/* The `dir` rows are of paths; of a path that a cut split only one side can have had the pinned id. */
+/* The `dir` rows are of paths; of a path that cuts split only one side can have had the pinned id. */
 static bool is_pinned(const struct dir_row *row, uint32_t first, uint32_t last)
 {
         uint64_t slot = row ? row->id >> ID_SLOT_SHIFT : 0;
@@ -249,7 +249,7 @@ static bool has_generated(const struct view *v, const struct resolved *res)
         return false;
 }
 
-/* The claims that hold for a name, or the ones that a cut took from it: SIDE says which slots they may be of. */
+/* The claims that hold for a name, or some that a cut took from it: SIDE says which slots they may be of. */
 static int merge_side(struct view *v, struct merged_dir *d, const struct claim *c, size_t n, const char *path,
                       struct cut_side side)
 {
@@ -265,8 +265,6 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
         if (r < 0)
                 return r;
         row = find_row(v->environment, path);
-        if (row && row->id && !side.cut && side.first > d->first && is_pinned(row, d->first, side.first - 1))
-                view_cut_pinned(v, d, c[0].name);
         if (res.file && !side.cut) {
                 entry.type = res.file->type;
                 entry.name = res.file->name;
@@ -286,14 +284,21 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
 /* One name with all its claims. */
 static int merge_name(struct view *v, struct merged_dir *d, const struct claim *c, size_t n)
 {
-        struct cut_side lower, upper;
         cleanup_buf struct buf path = { 0 };
-        size_t cut = view_cut_claims(v, d, c, n, &lower, &upper);
+        struct cut_walk walk;
         int r = buf_printf(&path, "%s%s%.*s", d->path, *d->path ? "/" : "", (int)c[0].name.len, c[0].name.data);
 
-        if (r == 0 && cut && lower.cut)
-                r = merge_side(v, d, c, cut, path.data, lower);
-        return r < 0 ? r : merge_side(v, d, c + cut, n - cut, path.data, upper);
+        if (r < 0)
+                return r;
+        view_cut_begin(v, d, c[0].name, path.data, &walk);
+        for (size_t of_side; n > 0 && r == 0; c += of_side, n -= of_side) {
+                struct cut_side side;
+
+                of_side = view_cut_next(v, &walk, c, n, &side);
+                if (side.cut || of_side == n)
+                        r = merge_side(v, d, c, of_side, path.data, side);
+        }
+        return r;
 }
 
 static int merge_dir(struct view *v, struct merged_dir *d)

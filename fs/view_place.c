@@ -177,6 +177,34 @@ int view_oldest(const struct view *v, uint64_t id, uint32_t *ret)
         return 0;
 }
 
+/* The directory that shows what a provider has, whose own id this is. */
+static uint64_t shown_by(const struct view *v, uint64_t id)
+{
+        const char *path = view_is_base(id) && v->base ? base_path(v->base, id) : NULL;
+        const struct merged_dir *d = path ? view_provided_by_base(v, path, strlen(path)) : view_provided(v, id);
+
+        return d ? d->id : id;
+}
+
+int view_successor(const struct view *v, uint64_t id, const struct view *next, uint64_t *ret)
+{
+        const struct merged_dir *d = view_merged(v, id);
+
+        if (!view_is_retired(next, id)) {
+                *ret = view_merged(next, id) ? id : shown_by(next, id);
+                return 0;
+        }
+        for (size_t i = 0; d && i < d->provider_count; i++) {
+                uint64_t own = slot_id(&v->slots[d->providers[i].slot], d->providers[i].entry);
+
+                if (!view_is_retired(next, own)) {
+                        *ret = shown_by(next, own);
+                        return 0;
+                }
+        }
+        return -ENOENT;
+}
+
 uint32_t view_horizon(const struct view *v)
 {
         return v->environment->next_slot - 1;

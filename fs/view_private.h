@@ -102,7 +102,7 @@ struct view {
         size_t by_id_size;
         struct provided *provided;  /* open addressing */
         size_t provided_size;
-        struct view_cut *cuts;      /* by directory, then name */
+        struct view_cut *cuts;      /* by directory, name, horizon */
         size_t cut_count;
         struct merged_conflict *conflicts;
         size_t conflict_count;
@@ -160,17 +160,28 @@ int view_claims(const struct view *v, struct merged_dir *d, struct claims *ret);
 /* How many of them, from FIRST on, are to one name. */
 size_t view_claims_of_name(const struct claims *c, size_t first);
 
-/* A name's claims below and above a cut; view_cut.c.  Returns how many are below it (of a directory that was taken
- * away, if RET_LOWER->cut; 0: there is no cut, or it has no effect), and which slots each side may be made of. */
+/* The sides of a name's cuts, from the oldest on; view_cut.c.  view_cut_next returns how many of the claims that are left
+ * are of the next one (of directories that were taken away, if RET->cut), and which slots it may be made of: all, when
+ * it is the one that has the name.  A side without claims is passed over; cuts that keep something apart are marked:
+ * pinned ids as well, of the name's PATH and of those below it, which are of one side alone, and may be all that is left
+ * of it. */
+struct cut_walk {
+        struct view_cut *cuts;
+        size_t count;
+        uint32_t first;
+        uint32_t last;
+        const struct dir_row *rows; /* that begin with the path */
+        size_t row_count;
+        size_t path_len;
+};
 struct cut_side {
         bool cut;
         uint32_t first;
         uint32_t last;
 };
-size_t view_cut_claims(struct view *v, const struct merged_dir *d, const struct claim *c, size_t n,
-                       struct cut_side *ret_lower, struct cut_side *ret_upper);
-/* The path's pinned id is of the side that was taken away, which may have nothing else left. */
-void view_cut_pinned(struct view *v, const struct merged_dir *d, struct span name);
+void view_cut_begin(const struct view *v, const struct merged_dir *d, struct span name, const char *path,
+                    struct cut_walk *ret);
+size_t view_cut_next(const struct view *v, struct cut_walk *w, const struct claim *c, size_t n, struct cut_side *ret);
 int view_cut_copy(struct view *v, const struct view_cut *cuts, size_t n);
 void view_cut_release(struct view *v);
 

@@ -115,7 +115,7 @@ static void cuts_hold_within_what_was_cut(void **state)
 
 /* At random ---------------------------------------------------------------------------------------------------- */
 
-enum { SLOTS = 5, PATHS = 9, CUTS = 6 };
+enum { SLOTS = 5, PATHS = 9, CUTS = 9 };
 
 /* What each slot has: paths of files, without "site/". Slot 0 is the base. */
 struct model {
@@ -265,12 +265,53 @@ static mode_t check_name(struct model *m, const struct view *v, uint64_t dir, co
         return n.st.st_mode & S_IFMT;
 }
 
-static const struct view_cut *model_cut(const struct model *m, uint64_t dir, const char *name)
+static bool model_cut(const struct model *m, uint64_t dir, const char *name, uint32_t horizon)
 {
         for (size_t i = 0; i < m->cut_count; i++)
-                if (m->cuts[i].dir == dir && strcmp(m->cuts[i].name, name) == 0)
-                        return &m->cuts[i];
-        return NULL;
+                if (m->cuts[i].dir == dir && strcmp(m->cuts[i].name, name) == 0 && m->cuts[i].horizon == horizon)
+                        return true;
+        return false;
+}
+
+/* What is below each cut of a name, and still provided: a directory of its own.  Returns the first slot of what has the
+ * name. */
+static unsigned check_cuts(struct model *m, const struct view *v, uint64_t id, const char *path, const char *name, unsigned first, unsigned last)
+{
+        uint32_t top = 0;
+        bool any = false;
+
+        for (unsigned horizon = first; horizon < last; horizon++) {
+                unsigned from = first;
+                uint64_t old;
+                int low;
+
+                if (!model_cut(m, id, name, horizon) || last_of(m, path, horizon + 1, last) < 0)
+                        continue;
+                low = last_of(m, path, from, horizon);
+                first = horizon + 1;
+                for (; low >= (int)from && kind(m, (unsigned)low, path) != 'd'; low--)
+                        ;
+                if (low < (int)from)
+                        continue;
+                old = dir_id(m, path, from, horizon);
+                any = true;
+                /* Of several between which nothing came the last one counts. */
+                for (top = horizon; top + 1 < last && last_of(m, path, horizon + 1, top + 1) < 0; top++)
+                        ;
+                for (; !model_cut(m, id, name, top); top--)
+                        ;
+                assert_false(is_placed(v, old));
+                check_dir(m, v, old, path, from, horizon);
+                m->checked++;
+        }
+        assert_int_equal(view_is_cut(v, id, name, 1), any);
+        if (any) {
+                uint32_t said;
+
+                assert_int_equal(view_cut_horizon(v, id, name, 1, &said), 0);
+                assert_int_equal(said, top);
+        }
+        return first;
 }
 
 static void check_dir(struct model *m, const struct view *v, uint64_t id, const char *path, unsigned first, unsigned last)
@@ -279,26 +320,12 @@ static void check_dir(struct model *m, const struct view *v, uint64_t id, const 
         struct node n;
 
         for (unsigned i = 0; i < 4; i++) {
-                const struct view_cut *cut = model_cut(m, id, names[i]);
-                unsigned from = first;
                 char below[32];
+                unsigned from;
                 mode_t type;
-                int low, high;
 
                 snprintf(below, sizeof(below), "%s%s%s", path, *path ? "/" : "", names[i]);
-                low = cut && cut->horizon >= first ? last_of(m, below, first, cut->horizon < last ? cut->horizon : last) : -1;
-                high = cut && cut->horizon < last ? last_of(m, below, cut->horizon + 1 > first ? cut->horizon + 1 : first, last) : -1;
-                for (; low >= (int)first && kind(m, (unsigned)low, below) != 'd'; low--)
-                        ;
-                if (low >= (int)first && high >= 0) {
-                        uint64_t old = dir_id(m, below, first, cut->horizon);
-
-                        assert_true(view_is_cut(v, id, names[i], 1));
-                        assert_false(is_placed(v, old));
-                        check_dir(m, v, old, below, first, cut->horizon);
-                        m->checked++;
-                        from = cut->horizon + 1;
-                }
+                from = check_cuts(m, v, id, below, names[i], first, last);
                 type = check_name(m, v, id, below, names[i], from, last);
                 want += type != 0;
                 subdirs += S_ISDIR(type);
@@ -322,7 +349,7 @@ static void draw_cut(struct model *m)
                 snprintf(dir, sizeof(dir), "%.*s", (int)(2 * (1 + draw((unsigned)depth)) - 1), path);
                 id = own_id(m, slot, dir);
         }
-        if (!model_cut(m, id, name))
+        for (unsigned n = 1 + draw(3); n > 0 && m->cut_count < CUTS; n--)
                 m->cuts[m->cut_count++] = (struct view_cut){ .dir = id, .name = (char *)name, .horizon = draw(SLOTS + 1) };
 }
 
