@@ -20,6 +20,7 @@ struct carry_dir {
         bool gone;           /* removed, with all rows in it */
         bool own;            /* the view has it no more: a directory of the edits from now on, at NAME of PARENT */
         bool elsewhere;      /* it was moved, and shows a directory of the view that is not the one at its name */
+        bool was_elsewhere;  /* likewise of the old one */
         bool split;          /* at a name that rows cut, or below: what `dir` rows say of the path may be another's */
         bool dated;          /* its time would be the one of the path, though its names are what they were */
         bool home;           /* the view has it again where a row named it */

@@ -178,18 +178,18 @@ static int is_elsewhere(struct carry *c, const struct edit_node *n, const struct
 }
 
 /* Nothing newer has the name of a directory that a row names. */
-static int stay(struct carry *c, struct carry_dir *d, const struct edit_node *n, const struct row *row)
+static void stay(struct carry *c, struct carry_dir *d, const struct edit_node *n)
 {
-        int r = is_elsewhere(c, n, row, &d->elsewhere);
+        uint64_t shown = n->below;
 
-        if (r < 0)
-                return r;
-        d->elsewhere = d->elsewhere && !carry_leaves(c, n->below);
-        d->below = n->below == d->id || d->elsewhere ? n->below : 0;
+        if (shown && carry_leaves(c, shown) && view_successor(c->old, shown, c->next, &shown) < 0)
+                shown = 0;
+        /* Its lowest provider left: it goes on with the others, by the number that it had. */
+        d->elsewhere = shown && (d->was_elsewhere || (n->below == d->id && shown != d->id));
+        d->below = n->below == d->id || d->elsewhere ? shown : 0;
         /* It was kept for a directory of the view that had another id.  What had been kept for the user's files is the
          * user's, whether there are any left or not. */
         d->gone = d->below == 0 && n->below != 0 && !edits_is_new(d->id) && !d->needed;
-        return 0;
 }
 
 /* One that stayed for the user's files, where he had moved it, and that the view has again where it was: a `dir` row
@@ -208,6 +208,7 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
         struct edit_node n = { 0 };
         struct carry_dir *up;
         struct node there;
+        uint64_t left;
         bool moved, leaves;
         int r = above(c, row->dir, &up);
 
@@ -218,9 +219,11 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
                 d->gone = true;
                 return 0;
         }
+        if (r == 0)
+                r = is_elsewhere(c, &n, row, &d->was_elsewhere);
         if (r < 0)
                 return r;
-        leaves = moved && carry_leaves(c, d->id);
+        leaves = moved && carry_leaves(c, d->id) && view_successor(c->old, d->id, c->next, &left) < 0;
         d->gone = up->gone || (leaves && !d->needed);
         if (d->gone)
                 return moved ? lose_moved(c, d, leaves ? LOST_ALL : LOST_USERS) : 0;
@@ -240,8 +243,10 @@ static int named_fate(struct carry *c, struct carry_dir *d, const struct row *ro
                 d->gone = true;
                 return lose_moved(c, d, LOST_USERS);
         }
-        if (!d->home && (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon)))
-                return stay(c, d, &n, row);
+        if (!d->home && (r == -ENOENT || !carry_is_newer(c, there.id, row->horizon))) {
+                stay(c, d, &n);
+                return 0;
+        }
         if (S_ISDIR(there.st.st_mode) && (!moved || d->home)) {
                 d->below = there.id;
                 return 0;

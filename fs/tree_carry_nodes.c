@@ -275,6 +275,8 @@ static int hide_home(struct carry *c, const struct carry_entry *e)
         if (r < 0 || d->home || (!d->gone && !d->elsewhere && d->below != e->id))
                 return r;
         shown = d->gone ? e->id : d->below;
+        if (d->gone && d->was_elsewhere && view_successor(c->old, d->was_below, c->next, &shown) < 0)
+                return 0;
         r = is_at_home(&c->after, shown, &home);
         if (r < 0 || !home)
                 return r;

@@ -57,6 +57,7 @@ static bool is_file(const struct carry_entry *e)
 static int is_needed(struct carry *c, const struct carry_dir *d, const struct carry_entry *e, bool *ret)
 {
         struct edit_node n;
+        uint64_t left;
         int r;
 
         *ret = false;
@@ -73,7 +74,8 @@ static int is_needed(struct carry *c, const struct carry_dir *d, const struct ca
         /* One that lost its providers earlier counts by what is in it. */
         r = edits_node_get(c->t->edits, e->id, &n);
         if (r == 0)
-                *ret = n.below == e->id && !carry_leaves(c, e->id);
+                *ret = n.below == e->id &&
+                       (!carry_leaves(c, e->id) || view_successor(c->old, e->id, c->next, &left) == 0);
         return r == -ENOENT ? 0 : r;
 }
 

@@ -68,7 +68,7 @@ static inline int say_bad(const char *sentence, void *user)
         return -EUCLEAN;
 }
 
-/* Every name: path, id, mode, links. */
+/* Every name: path, id, mode, links; those that it has for who has it open are none only where it has no name. */
 struct listing_walk {
         struct tree *tree;
         struct buf path;
@@ -79,7 +79,9 @@ static inline int list_node(const struct tree_dirent *d, void *user)
 {
         struct listing_walk *w = user;
         size_t len = w->path.len;
+        struct edit_node open;
         struct node n = { 0 };
+        bool stored;
         int r = buf_printf(&w->path, "%s%.*s", len ? "/" : "", (int)d->name.len, d->name.data);
 
         if (r == 0)
@@ -87,6 +89,8 @@ static inline int list_node(const struct tree_dirent *d, void *user)
         if (r < 0)
                 fail_msg("'%s' (%llx) is listed, but: %s", w->path.data, (unsigned long long)d->node.id, strerror(-r));
         assert_int_equal(n.st.st_mode & S_IFMT, d->node.st.st_mode & S_IFMT);
+        if (tree_node(w->tree, d->node.id, &open, &stored) < 0 || open.links == 0)
+                fail_msg("'%s' (%llx) is listed, but has no name", w->path.data, (unsigned long long)d->node.id);
         buf_printf(w->text, "%s %llx %o %llu\n", w->path.data, (unsigned long long)n.id, n.st.st_mode, (unsigned long long)n.st.st_nlink);
         if (S_ISDIR(n.st.st_mode))
                 r = tree_list(w->tree, n.id, 0, false, list_node, w);

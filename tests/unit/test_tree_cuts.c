@@ -92,6 +92,32 @@ static void what_was_removed_before_does_not_come_again(void **state)
         assert_false(tree_has(t, "ns"));
 }
 
+static void one_whose_lowest_package_left_goes_on_with_the_others(void **state)
+{
+        struct edited *t = *state;
+        uint64_t moved, sub;
+
+        start_cut(t);
+        switch_to(t, with(t->p, "three", "1", three));
+        moved = tree_id(t, "ns");
+        sub = tree_id(t, "ns/sub");
+        rename_to(t, "ns", "moved");
+        for (int i = 0; i < 2; i++) {
+                switch_to(t, i == 0 ? without(t->p, "two") : with(t->p, "two", "2", two));
+                assert_int_equal(tree_id(t, "moved"), moved);
+                assert_int_equal(tree_id(t, "moved/sub"), sub);
+                assert_reads(t, "moved/three.py", "3");
+                assert_reads(t, "moved/sub/three.py", "3");
+                assert_false(tree_has(t, "moved/two.py"));
+                assert_int_equal(tree_has(t, "ns/two.py"), i);
+                open_again(t);
+        }
+        rename_to(t, "moved", "again");
+        open_again(t);
+        switch_to(t, without(t->p, "three"));
+        assert_false(tree_has(t, "again"));
+}
+
 static void one_within_a_removed_directory_is_remembered(void **state)
 {
         struct edited *t = *state;
@@ -182,6 +208,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_unopened, teardown_edited)
                 TEST(one_that_came_again_can_be_moved),
                 TEST(what_was_removed_before_does_not_come_again),
+                TEST(one_whose_lowest_package_left_goes_on_with_the_others),
                 TEST(one_within_a_removed_directory_is_remembered),
                 TEST(a_database_without_the_table_gets_it),
                 TEST(cuts_of_another_generation_do_not_count),
