@@ -85,10 +85,17 @@ static int path_in(struct edit_items *items, uint64_t dir, const char *name, cha
         return r == 0 && !*ret ? -ENOMEM : r;
 }
 
-static int env_path(const struct view *v, uint64_t id, char **ret)
+/* The environment's path; of a directory that has none without the cuts, since what was taken before it had that, the
+ * one where it would be seen. */
+static int env_path(const struct edit_items *items, uint64_t id, char **ret)
 {
         cleanup_buf struct buf path = { 0 };
-        int r = view_path(v, id, &path);
+        int r = view_path(items->plain, id, &path);
+
+        if (r == -ENOENT) {
+                buf_clear(&path);
+                r = view_path(tree_current(items->tree), id, &path);
+        }
 
         if (r == 0)
                 *ret = buf_steal(&path);
@@ -102,6 +109,8 @@ static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_
         uint64_t dir;
         int r = view_place(items->plain, id, &dir, &name);
 
+        if (r == -ENOENT)
+                r = view_place(tree_current(items->tree), id, &dir, &name);
         if (r < 0)
                 return r;
         *ret_name = buf_steal(&name);
@@ -197,7 +206,7 @@ static int add_removed(struct edit_items *items, const struct row *row, const st
         int r = path_in(items, row->dir, row->name, &item.path);
 
         if (r == 0)
-                r = env_path(items->plain, n->id, &item.origin);
+                r = env_path(items, n->id, &item.origin);
         item.name = strdup(row->name);
         if (r == 0 && !item.name)
                 r = -ENOMEM;
@@ -259,18 +268,19 @@ static int add_given(struct edit_items *items, const struct row *row, const stru
         bool own;
         int r = own_place(items, row->id, &item.origin_dir, &item.origin_name);
 
-        if (r == -ENOENT)
-                return add_named(items, EDIT_ADDED, row, item); /* its package has left */
-        if (r < 0)
-                return r;
-        if (item.origin_dir == row->dir && strcmp(item.origin_name, row->name) == 0) {
+        if (r == 0)
+                r = env_path(items, row->id, &item.origin);
+        if (r == -ENOENT) { /* its package has left, or its place was taken away */
                 item_release(&item);
-                return 0;
+                return add_named(items, EDIT_ADDED, row, (struct edit_item){ 0 });
         }
-        r = env_path(items->plain, row->id, &item.origin);
         if (r < 0) {
                 item_release(&item);
                 return r;
+        }
+        if (item.origin_dir == row->dir && strcmp(item.origin_name, row->name) == 0) {
+                item_release(&item);
+                return 0;
         }
         own = shows(items->tree, item.origin_dir, item.origin_name, row->id);
         return add_named(items, !own && is_first(names, row) ? EDIT_MOVED : EDIT_LINKED, row, item);
@@ -315,7 +325,7 @@ static int compare_name(const struct view_dirent *d, void *user)
         struct edit_item item = {
                 .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .part = true, .dir = c->row->dir
         };
-        cleanup_buf struct buf path = { 0 };
+        cleanup_buf struct buf path = { 0 }, elsewhere = { 0 };
         struct node n;
 
         c->r = buf_printf(&path, "%s/%.*s", c->path, (int)d->name.len, d->name.data);
@@ -326,6 +336,8 @@ static int compare_name(const struct view_dirent *d, void *user)
                         c->r = compare_dirs(c->items, c->row, d->id, n.id, path.data);
                 return c->r < 0;
         }
+        if (tree_path_locked(c->items->tree, d->id, &elsewhere) == 0)
+                return 0; /* in a directory that was moved when it came */
         if (view_getattr(c->items->plain, d->id, &n) == 0 && !S_ISDIR(d->type))
                 item.size = (uint64_t)n.st.st_size;
         item.name = strdup(c->row->name);
@@ -381,8 +393,10 @@ static int add_hidden(struct edit_items *items, const struct row *row)
         if (tree_lookup_below(items->tree, row->dir, row->name, strlen(row->name), &below) == 0 &&
             !tree_row_hides(items->tree, &entry, below.id, below.st.st_mode))
                 return row->id ? 0 : add_cut(items, row, &below);
-        if (below.id == row->id || is_elsewhere(items, below.id))
+        if (below.id == row->id)
                 return 0;
+        if (is_elsewhere(items, below.id)) /* what had been removed before that came is not there all the same */
+                return add_cut(items, row, &below);
         if (row->id && tree_node(items->tree, row->id, &n, &stored) == 0 && S_ISDIR(n.mode) && n.below == below.id)
                 return 0;
         return add_removed(items, row, &below);

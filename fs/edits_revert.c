@@ -33,11 +33,14 @@ static int add_path(struct choice *c, const char *path)
         return c->paths[c->count] ? (c->count++, 0) : -ENOMEM;
 }
 
+/* What was removed before a later package brought its folder again is not of the one that was moved from there
+ * since. */
 static bool is_asked_for(const struct choice *c, const struct edit_item *item, size_t from)
 {
         bool two = item->kind == EDIT_MOVED || item->kind == EDIT_REMOVED;
+        size_t until = item->part ? c->asked : c->count;
 
-        for (size_t i = from; i < c->count; i++)
+        for (size_t i = from; i < until; i++)
                 if (is_within(item->path, c->paths[i]) || (two && is_within(item->origin, c->paths[i])))
                         return true;
         return false;
