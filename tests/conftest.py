@@ -3,6 +3,7 @@ of its choice; whatever it leaves behind is cleared and fails it (support/guard.
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -26,6 +27,7 @@ USERDEL_IN_USE = 8       # userdel(8)
 def pytest_configure():
     """Families run side by side, and a test that makes a mount namespace takes all mounts that there are along: those of
     another family would live on in it after their umount.  So each has a namespace of its own, without theirs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler) # ignored in a shell's background, and by all that we start
     if os.geteuid() == 0:
         guard.leave_mount_namespace("fusepkg-tests-")
 
