@@ -34,19 +34,6 @@ bool dir_is_mounted(int site_fd)
                marker.st_ino == NODE_MARKER;
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-        return strcmp(((const struct dir_row *)a)->path, ((const struct dir_row *)b)->path);
-}
-
-const struct dir_row *dir_old_row(const struct update *u, const char *path)
-{
-        const struct dir_row key = { .path = (char *)path };
-        const struct environment *e = u->old.e;
-
-        return e->dir_count ? bsearch(&key, e->dirs, e->dir_count, sizeof(*e->dirs), compare_rows) : NULL;
-}
-
 /* A directory of our mount that was given an id of the base: shows it anything of the base, still? */
 static bool shows_base(const struct update *u, const char *path)
 {
@@ -65,7 +52,7 @@ static bool shows_base(const struct update *u, const char *path)
                         continue;
                 if (buf_printf(&below, "%s/%s", path, d->d_name) < 0)
                         break;
-                row = dir_old_row(u, below.data);
+                row = environment_dir(u->old.e, below.data);
                 found = !row || !row->id || shows_base(u, below.data);
         }
         closedir(dir);
@@ -85,7 +72,7 @@ bool dir_base_has(const struct update *u, const struct environment *e, const cha
                 return false;
         if (!S_ISDIR(st.st_mode) || (u->mounted && st.st_ino >> 32))
                 return false;
-        row = u->mounted ? dir_old_row(u, path) : NULL;
+        row = u->mounted ? environment_dir(u->old.e, path) : NULL;
         return !row || !row->id || shows_base(u, path);
 }
 

@@ -52,8 +52,6 @@ int providers_below(const struct update *u, const struct side *s, const struct p
                     struct providers *ret);
 
 bool dir_is_mounted(int site_fd);
-/* The row that the old generation has for PATH, or NULL. */
-const struct dir_row *dir_old_row(const struct update *u, const char *path);
 bool dir_base_has(const struct update *u, const struct environment *e, const char *path);
 struct shown dir_shown_as(struct update *u, const struct environment *e, const struct providers *p, size_t n,
                           struct span name);

@@ -173,6 +173,28 @@ int environment_copy(const struct environment *e, struct environment **ret)
         return 0;
 }
 
+size_t environment_dirs_before(const struct environment *e, const char *path)
+{
+        size_t low = 0, high = e->dir_count;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (strcmp(e->dirs[mid].path, path) < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low;
+}
+
+const struct dir_row *environment_dir(const struct environment *e, const char *path)
+{
+        size_t i = environment_dirs_before(e, path);
+
+        return i < e->dir_count && strcmp(e->dirs[i].path, path) == 0 ? &e->dirs[i] : NULL;
+}
+
 struct slot *environment_find(struct environment *e, const char *name)
 {
         for (size_t i = 0; i < e->slot_count; i++)

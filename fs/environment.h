@@ -124,6 +124,9 @@ int environment_load(int dirfd, struct environment **ret, struct errtext *err);
 int environment_load_generation(int dirfd, uint64_t generation, struct environment **ret, struct errtext *err);
 int environment_copy(const struct environment *e, struct environment **ret);
 void environment_free(struct environment *e); /* NULL is fine */
+/* How many of the `dir` rows are before PATH; and the one of PATH, or NULL. */
+size_t environment_dirs_before(const struct environment *e, const char *path);
+const struct dir_row *environment_dir(const struct environment *e, const char *path);
 
 /* Editing, before a commit. */
 struct slot *environment_find(struct environment *e, const char *name); /* by normalised name; NULL */

@@ -24,7 +24,7 @@ static bool has_slot(const struct environment *e, uint32_t number)
 /* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
 static uint64_t pinned_id(const struct update *u, const struct providers *old)
 {
-        const struct dir_row *row = dir_old_row(u, u->path.data);
+        const struct dir_row *row = environment_dir(u->old.e, u->path.data);
         const struct provider *lowest = old->list;
 
         if (row && row->id)
@@ -79,7 +79,7 @@ static bool gains(struct update *u, const struct providers *old, const struct pr
 /* The time stamp that OLD shows for the directory at u->path; as view_merge.c finds it. */
 static uint64_t old_time(struct update *u, const struct providers *old)
 {
-        const struct dir_row *row = dir_old_row(u, u->path.data);
+        const struct dir_row *row = environment_dir(u->old.e, u->path.data);
         uint64_t time = row ? row->time : 0, as_of = row ? row->as_of : 0;
         struct state from = { u->old.e, old, 0 }, to = from;
         struct stat st;

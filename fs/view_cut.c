@@ -113,35 +113,26 @@ void view_cut_begin(const struct view *v, const struct merged_dir *d, struct spa
                     struct cut_walk *ret)
 {
         const struct environment *e = v->environment;
-        size_t low = 0, high = e->dir_count;
+        size_t i;
 
         *ret = (struct cut_walk){ .first = d->first, .last = d->last, .path_len = strlen(path) };
         ret->cuts = find_cuts(v, d->id, name, &ret->count);
         if (ret->count == 0)
                 return;
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-
-                if (strcmp(e->dirs[mid].path, path) < 0)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        while (high < e->dir_count && strncmp(e->dirs[high].path, path, ret->path_len) == 0)
-                high++;
-        ret->rows = &e->dirs[low];
-        ret->row_count = high - low;
+        i = environment_dirs_before(e, path);
+        ret->rows = &e->dirs[i];
+        while (i < e->dir_count && strncmp(e->dirs[i].path, path, ret->path_len) == 0)
+                i++;
+        ret->row_count = (size_t)(&e->dirs[i] - ret->rows);
 }
 
 /* Is an id of those slots pinned for the path, or for one below it? */
 static bool has_pin(const struct cut_walk *w, uint32_t first, uint32_t last)
 {
         for (size_t i = 0; i < w->row_count; i++) {
-                const struct dir_row *row = &w->rows[i];
-                uint64_t slot = row->id >> ID_SLOT_SHIFT;
-                char end = row->path[w->path_len];
+                char end = w->rows[i].path[w->path_len];
 
-                if (row->id && (end == 0 || end == '/') && slot >= first && slot <= last)
+                if ((end == 0 || end == '/') && view_is_pinned(&w->rows[i], first, last))
                         return true;
         }
         return false;

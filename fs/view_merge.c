@@ -11,24 +11,6 @@
 
 #include <stdio.h>
 
-static const struct dir_row *find_row(const struct environment *e, const char *path)
-{
-        size_t low = 0, high = e->dir_count;
-
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-                int r = strcmp(path, e->dirs[mid].path);
-
-                if (r == 0)
-                        return &e->dirs[mid];
-                if (r < 0)
-                        high = mid;
-                else
-                        low = mid + 1;
-        }
-        return NULL;
-}
-
 /* Resolving names ---------------------------------------------------------------------------------------------- */
 
 static int add_conflict(struct view *v, const char *path, uint64_t loser, uint64_t winner)
@@ -193,7 +175,7 @@ static void last_time(const struct view *v, struct merged_dir *d)
 }
 
 /* The `dir` rows are of paths; of a path that cuts split only one side can have had the pinned id. */
-static bool is_pinned(const struct dir_row *row, uint32_t first, uint32_t last)
+bool view_is_pinned(const struct dir_row *row, uint32_t first, uint32_t last)
 {
         uint64_t slot = row ? row->id >> ID_SLOT_SHIFT : 0;
 
@@ -222,7 +204,7 @@ static int merge_child(struct view *v, const struct merged_dir *parent, const ch
         }
         memcpy(d->providers, res->providers, res->count * sizeof(*d->providers));
         d->provider_count = res->count;
-        if (is_pinned(row, d->first, d->last))
+        if (view_is_pinned(row, d->first, d->last))
                 d->id = row->id;
         else if (d->in_base)
                 r = base_id(v, path, &d->id);
@@ -264,7 +246,7 @@ static int merge_side(struct view *v, struct merged_dir *d, const struct claim *
         r = resolve(v, d, c, n, path, &res);
         if (r < 0)
                 return r;
-        row = find_row(v->environment, path);
+        row = environment_dir(v->environment, path);
         if (res.file && !side.cut) {
                 entry.type = res.file->type;
                 entry.name = res.file->name;
@@ -339,7 +321,7 @@ static int fixed_dir(struct view *v, uint64_t id, const char *path, enum view_ro
                 for (enum view_root root = first; root <= last && !v->slots[i].retired; root++)
                         if (v->slots[i].roots[root] != NO_ENTRY)
                                 d->providers[d->provider_count++] = (struct provider){ i, v->slots[i].roots[root] };
-        first_time(d, find_row(v->environment, path));
+        first_time(d, environment_dir(v->environment, path));
         r = merge_dir(v, d);
         if (d->time == 0)
                 d->time = base;

@@ -160,6 +160,9 @@ int view_claims(const struct view *v, struct merged_dir *d, struct claims *ret);
 /* How many of them, from FIRST on, are to one name. */
 size_t view_claims_of_name(const struct claims *c, size_t first);
 
+/* Does ROW, if there is one, pin an id of the slots FIRST to LAST? */
+bool view_is_pinned(const struct dir_row *row, uint32_t first, uint32_t last);
+
 /* The sides of a name's cuts, from the oldest on; view_cut.c.  view_cut_next returns how many of the claims that are left
  * are of the next one (of directories that were taken away, if RET->cut), and which slots it may be made of: all, when
  * it is the one that has the name.  A side without claims is passed over; cuts that keep something apart are marked:
