@@ -3,28 +3,16 @@
  * A database of an earlier version has no table for them; neither has one in which no cut has had an effect yet. */
 #include "fs/edits_private.h"
 
-static int has_table(struct edits *e)
-{
-        sqlite3_stmt *s = edits_use(e, EDITS_CUT_ANY);
-        int code;
-
-        if (!s)
-                return e->unusable;
-        code = sqlite3_step(s);
-        sqlite3_reset(s);
-        return code == SQLITE_ROW ? 1 : edits_errno(e, code);
-}
-
 int edits_cut_put(struct edits *e, uint64_t dir, const char *name, uint32_t horizon, uint64_t generation)
 {
+        int r = edits_run(e, edits_use(e, EDITS_CUT_TABLE));
         sqlite3_stmt *s;
-        int r = has_table(e);
 
-        if (r == 0)
-                r = edits_run(e, edits_use(e, EDITS_CUT_TABLE));
-        s = r < 0 ? NULL : edits_use(e, EDITS_CUT_PUT);
+        if (r < 0)
+                return r;
+        s = edits_use(e, EDITS_CUT_PUT);
         if (!s)
-                return r < 0 ? r : e->unusable;
+                return e->unusable;
         sqlite3_bind_int64(s, 1, (int64_t)dir);
         sqlite3_bind_blob64(s, 2, name, strlen(name), SQLITE_STATIC);
         sqlite3_bind_int64(s, 3, horizon);
@@ -35,7 +23,7 @@ int edits_cut_put(struct edits *e, uint64_t dir, const char *name, uint32_t hori
 int edits_cuts_each(struct edits *e, int (*fn)(uint64_t dir, struct span name, uint32_t horizon, void *user),
                     void *user)
 {
-        int code = SQLITE_DONE, r = has_table(e);
+        int code = SQLITE_DONE, r = edits_find_any(e, EDITS_CUT_ANY);
         sqlite3_stmt *s;
 
         if (r <= 0)
@@ -58,7 +46,7 @@ int edits_cuts_each(struct edits *e, int (*fn)(uint64_t dir, struct span name, u
 
 int edits_cuts_clear(struct edits *e)
 {
-        int r = has_table(e);
+        int r = edits_find_any(e, EDITS_CUT_ANY);
 
         return r <= 0 ? r : edits_run(e, edits_use(e, EDITS_CUT_CLEAR));
 }

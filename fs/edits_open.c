@@ -66,8 +66,9 @@ static const char *const texts[EDITS_STATEMENTS] = {
         [EDITS_ANNOUNCE_PUT] = "INSERT INTO announce(dir, name) VALUES(?1, ?2)",
         [EDITS_ANNOUNCE_LIST] = "SELECT dir, name FROM announce ORDER BY rowid",
         [EDITS_CUT_ANY] = "SELECT 1 FROM sqlite_master WHERE name = 'cut'",
-        [EDITS_CUT_TABLE] = "CREATE TABLE cut(dir INTEGER NOT NULL, name BLOB NOT NULL, horizon INTEGER NOT NULL,"
-                            " generation INTEGER NOT NULL, PRIMARY KEY(dir, name, horizon)) WITHOUT ROWID",
+        [EDITS_CUT_TABLE] = "CREATE TABLE IF NOT EXISTS cut(dir INTEGER NOT NULL, name BLOB NOT NULL,"
+                            " horizon INTEGER NOT NULL, generation INTEGER NOT NULL, PRIMARY KEY(dir, name, horizon))"
+                            " WITHOUT ROWID",
         [EDITS_CUT_PUT] = "INSERT INTO cut(dir, name, horizon, generation) VALUES(?1, ?2, ?3, ?4)"
                           " ON CONFLICT(dir, name, horizon) DO UPDATE SET generation = ?4 WHERE generation <> ?4",
         [EDITS_CUT_LIST] = "SELECT dir, name, horizon FROM cut"
@@ -149,6 +150,18 @@ int edits_run(struct edits *e, sqlite3_stmt *s)
         sqlite3_reset(s);
         sqlite3_clear_bindings(s);
         return r;
+}
+
+int edits_find_any(struct edits *e, enum edits_statement which)
+{
+        sqlite3_stmt *s = edits_use(e, which);
+        int code;
+
+        if (!s)
+                return e->unusable;
+        code = sqlite3_step(s);
+        sqlite3_reset(s);
+        return code == SQLITE_ROW ? 1 : edits_errno(e, code);
 }
 
 /* Transactions ------------------------------------------------------------------------------------------------- */
@@ -339,18 +352,6 @@ static int set_up(struct edits *e, const char *environment, bool *ret_made)
         return r;
 }
 
-static int find_any(struct edits *e, enum edits_statement which)
-{
-        sqlite3_stmt *s = edits_use(e, which);
-        int code;
-
-        if (!s)
-                return e->unusable;
-        code = sqlite3_step(s);
-        sqlite3_reset(s);
-        return code == SQLITE_ROW ? 1 : edits_errno(e, code);
-}
-
 int edits_open(int dirfd, const char *environment, struct edits **ret, struct errtext *err)
 {
         struct edits *e = calloc(1, sizeof(*e));
@@ -395,7 +396,7 @@ int edits_open(int dirfd, const char *environment, struct edits **ret, struct er
                 return r;
         }
         e->changed = true; /* by who had it before, and did not sync it */
-        e->empty = find_any(e, EDITS_NODE_ANY) == 0 && find_any(e, EDITS_ENTRY_ANY) == 0;
+        e->empty = edits_find_any(e, EDITS_NODE_ANY) == 0 && edits_find_any(e, EDITS_ENTRY_ANY) == 0;
         if (!e->empty)
                 edits_reserve_make(e);
         *ret = e;

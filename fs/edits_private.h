@@ -69,6 +69,8 @@ sqlite3_stmt *edits_use(struct edits *e, enum edits_statement which);
 int edits_errno(struct edits *e, int code);
 /* Runs a statement that gives no rows. */
 int edits_run(struct edits *e, sqlite3_stmt *s);
+/* Does a statement without parameters give a row?  1, 0 or -errno. */
+int edits_find_any(struct edits *e, enum edits_statement which);
 
 /* edits_reserve.c.  A file of its own, which may be empty; what root makes in somebody's venv is the owner's, and
  * SQLite's further files follow it. */
