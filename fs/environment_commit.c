@@ -198,31 +198,16 @@ static int compare_newest_first(const void *a, const void *b)
         return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Is NAME the temporary file of a file_replace that was killed?  The caller holds the lock: none is at work. */
-static bool is_litter(const char *name)
+static bool is_environment(struct span name, const void *user)
 {
-        static const char environment[] = ENVIRONMENT_FILE ".tmp-";
-        size_t digits = strspn(name, "0123456789");
-
-        return !strncmp(name, environment, sizeof(environment) - 1) || (digits && !strncmp(name + digits, ".tmp-", 5));
-}
-
-static void remove_litter(int state_fd, const char *path)
-{
-        DIR *dir = dir_stream(state_fd, path);
-
-        if (!dir)
-                return;
-        for (struct dirent *d; (d = readdir(dir));)
-                if (is_litter(d->d_name))
-                        (void)unlinkat(dirfd(dir), d->d_name, 0);
-        closedir(dir);
+        (void)user;
+        return span_is(name, ENVIRONMENT_FILE) || (name.len && strspn(name.data, "0123456789") == name.len);
 }
 
 void environment_sweep(int dirfd)
 {
-        remove_litter(dirfd, ".");
-        remove_litter(dirfd, HISTORY_DIR);
+        file_replace_sweep(dirfd, ".", is_environment, NULL);
+        file_replace_sweep(dirfd, HISTORY_DIR, is_environment, NULL);
 }
 
 /* The numbers of the files PREFIX<number> in DIRFD. */

@@ -191,6 +191,8 @@ static int sync_folder(int dirfd)
         return 0;
 }
 
+#define TEMPORARY ".tmp-"
+
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, bool sync)
 {
         char random[17], temporary[NAME_MAX + 1];
@@ -201,7 +203,7 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
         r = random_hex(random, sizeof random);
         if (r < 0)
                 return r;
-        snprintf(temporary, sizeof temporary, "%.200s.tmp-%s", name, random);
+        snprintf(temporary, sizeof temporary, "%.200s" TEMPORARY "%s", name, random);
 
         cleanup_close int fd = file_open_beneath(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
 
@@ -213,6 +215,23 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
                 return r;
         }
         return sync ? sync_folder(dirfd) : 0;
+}
+
+void file_replace_sweep(int parent_fd, const char *path, bool (*is_left)(struct span name, const void *user),
+                        const void *user)
+{
+        DIR *dir = dir_stream(parent_fd, path);
+        const struct dirent *d;
+
+        if (!dir)
+                return;
+        while ((d = readdir(dir))) {
+                const char *end = strstr(d->d_name, TEMPORARY);
+
+                if (end && is_left((struct span){ d->d_name, (size_t)(end - d->d_name) }, user))
+                        (void)unlinkat(dirfd(dir), d->d_name, 0);
+        }
+        closedir(dir);
 }
 
 DIR *dir_stream(int dirfd, const char *path)

@@ -35,6 +35,9 @@ int file_read_at(int dirfd, const char *path, size_t max, struct buf *ret);
 /* Replaces DIRFD/NAME as one step: a temporary file beside it, written, synced (the folder too) when SYNC,
  * renamed.  A kill in between leaves at most a file named NAME.tmp-<random>. */
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, bool sync);
+/* Removes what killed ones left in DIRFD/PATH, of the names for which IS_LEFT says so: that nobody is replacing. */
+void file_replace_sweep(int dirfd, const char *path, bool (*is_left)(struct span name, const void *user),
+                        const void *user);
 
 /* Opens a folder below DIRFD for readdir; NULL, with errno set, when it cannot be opened. */
 DIR *dir_stream(int dirfd, const char *path);

@@ -13,7 +13,6 @@
 #include "tools/python_start.h"
 #include "tools/ui.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -108,36 +107,35 @@ static int prepare_next(struct change *c, struct errtext *err)
         return 0;
 }
 
-static bool begins_as_one(const char *name, const char *const *prefixes, size_t n)
+static bool is_one_of(struct span name, const char *const *names, size_t n)
 {
         for (size_t i = 0; i < n; i++)
-                if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+                if (span_is(name, names[i]))
                         return true;
         return false;
 }
 
-/* What killed commands left in .fusepkg: temporary files of those that are only written with the venv's lock held, or
- * of whose loss nobody would hear; and, unless somebody is mounting, of those that a mount writes without that lock. */
-static void sweep(const struct target *t)
+/* Files that are only written with the venv's lock held, or of whose loss nobody would hear; and, unless somebody is
+ * mounting, those that a mount writes without that lock. */
+static bool is_left(struct span name, const void *nobody_mounts)
 {
         static const char *const locked[] = {
-                OUTSIDE_FILE ".tmp-", EDITS_REQUEST_FILE ".tmp-", EDITS_REPORT_FILE ".tmp-", EJECT_FILE ".tmp-",
-                INTERPRETER_FILE ".tmp-",
+                OUTSIDE_FILE, EDITS_REQUEST_FILE, EDITS_REPORT_FILE, EJECT_FILE, INTERPRETER_FILE,
         };
-        static const char *const mounting[] = { BARE_SEEN_FILE ".tmp-", BARE_NEW_FILE ".tmp-", IDENTITY_FILE ".tmp-" };
+        static const char *const mounting[] = { BARE_SEEN_FILE, BARE_NEW_FILE, IDENTITY_FILE };
+
+        return is_one_of(name, locked, ARRAY_LEN(locked)) ||
+               (*(const bool *)nobody_mounts && is_one_of(name, mounting, ARRAY_LEN(mounting)));
+}
+
+/* What killed commands left in .fusepkg. */
+static void sweep(const struct target *t)
+{
         cleanup_close int lock = -1;
-        bool nobody_mounts = mount_try_lock(t, &lock);
-        DIR *dir = dir_stream(t->state_fd, ".");
-        const struct dirent *d;
+        const bool nobody_mounts = mount_try_lock(t, &lock);
 
         environment_sweep(t->state_fd);
-        if (!dir)
-                return;
-        while ((d = readdir(dir)))
-                if (begins_as_one(d->d_name, locked, ARRAY_LEN(locked)) ||
-                    (nobody_mounts && begins_as_one(d->d_name, mounting, ARRAY_LEN(mounting))))
-                        (void)unlinkat(t->state_fd, d->d_name, 0);
-        closedir(dir);
+        file_replace_sweep(t->state_fd, ".", is_left, &nobody_mounts);
 }
 
 /* --- the lease --- */

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#define NAMES_FILE "names"
+
 enum { BARE_FILE_MAX = 256 << 20 }; /* bytes of a RECORD, or of the names in one */
 
 static int fail_bare(const struct target *t, int r, const char *what, struct errtext *err)
@@ -96,7 +98,7 @@ int outside_bare_note(const struct target *t, const char *dist_info, struct errt
         if (r < 0)
                 return r;
         dir = open_bare(t, dist_info, true);
-        r = dir < 0 ? dir : file_replace(dir, "names", names.data ? names.data : "", names.len, 0644, true);
+        r = dir < 0 ? dir : file_replace(dir, NAMES_FILE, names.data ? names.data : "", names.len, 0644, true);
         return r < 0 ? fail_bare(t, r, "write to", err) : 0;
 }
 
@@ -117,7 +119,7 @@ static int hide_dist(struct outside_run *run, const char *dist_info)
 
         if (dir == -ENOENT)
                 return 0; /* it was hidden without scripts */
-        r = dir < 0 ? dir : away < 0 ? away : file_read_at(dir, "names", BARE_FILE_MAX, &names);
+        r = dir < 0 ? dir : away < 0 ? away : file_read_at(dir, NAMES_FILE, BARE_FILE_MAX, &names);
         if (r < 0)
                 return r == -ENOENT ? 0 : fail_bare(run->t, r, "read", run->err);
         for (char *line = names.data, *end; r == 0 && line && (end = strchr(line, '\n')); line = end + 1) {
@@ -159,24 +161,25 @@ static bool is_hidden(const struct environment *e, const char *dist_info)
         return false;
 }
 
+static bool is_names(struct span name, const void *user)
+{
+        (void)user;
+        return span_is(name, NAMES_FILE);
+}
+
 /* Only what we have written goes, and empty folders. */
 static void sweep_dist(const struct target *t, int bare, const char *dist_info)
 {
-        DIR *dir = dir_stream(bare, dist_info);
-        bool hidden = is_hidden(t->environment, dist_info);
-        const struct dirent *d;
+        cleanup_close int dir = file_open_beneath(bare, dist_info, O_RDONLY | O_DIRECTORY, 0);
 
-        if (!dir)
+        if (dir < 0)
                 return;
-        while ((d = readdir(dir)))
-                if (strncmp(d->d_name, "names.tmp-", strlen("names.tmp-")) == 0 ||
-                    (!hidden && strcmp(d->d_name, "names") == 0))
-                        (void)unlinkat(dirfd(dir), d->d_name, 0);
-        if (!hidden) {
-                (void)unlinkat(dirfd(dir), "bin", AT_REMOVEDIR);
-                (void)unlinkat(bare, dist_info, AT_REMOVEDIR);
-        }
-        closedir(dir);
+        file_replace_sweep(dir, ".", is_names, NULL);
+        if (is_hidden(t->environment, dist_info))
+                return;
+        (void)unlinkat(dir, NAMES_FILE, 0);
+        (void)unlinkat(dir, "bin", AT_REMOVEDIR);
+        (void)unlinkat(bare, dist_info, AT_REMOVEDIR);
 }
 
 void outside_bare_sweep(const struct target *t)

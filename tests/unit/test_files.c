@@ -196,6 +196,26 @@ static void a_replacement_that_fails_leaves_the_old_file_and_no_litter(void **st
         assert_int_equal(file_replace(t->folder_fd, "", "new", 3, 0644, false), -EINVAL);
 }
 
+static bool is_word(struct span name, const void *word)
+{
+        return span_is(name, word);
+}
+
+static void what_killed_replacements_left_goes_by_the_name_that_it_was_for(void **state)
+{
+        const struct sample *t = *state;
+
+        assert_int_equal(mkdirat(t->folder_fd, "folder", 0700), 0);
+        put(t, "folder/file", "whole");
+        put(t, "folder/file.tmp-0123456789abcdef", "half");
+        put(t, "folder/files.tmp-0123456789abcdef", "of another");
+        file_replace_sweep(t->folder_fd, "folder", is_word, "file");
+        file_replace_sweep(t->folder_fd, "missing", is_word, "file");
+        expect_text(t, "folder/file", "whole");
+        expect_text(t, "folder/files.tmp-0123456789abcdef", "of another");
+        assert_int_equal(faccessat(t->folder_fd, "folder/file.tmp-0123456789abcdef", F_OK, 0), -1);
+}
+
 static void the_longest_name_can_be_replaced(void **state)
 {
         const struct sample *t = *state;
@@ -342,6 +362,7 @@ int main(void)
                 TEST(replacing_leaves_the_new_file_alone),
                 TEST(replacing_a_symlink_leaves_its_target),
                 TEST(a_replacement_that_fails_leaves_the_old_file_and_no_litter),
+                TEST(what_killed_replacements_left_goes_by_the_name_that_it_was_for),
                 TEST(the_longest_name_can_be_replaced),
                 TEST(making_a_folder_takes_one_that_is_there),
                 TEST(removing_a_tree_leaves_what_symlinks_point_to),
