@@ -4,11 +4,22 @@ import signal
 import time
 from pathlib import Path
 
+PATIENCE = 60
+
 
 def pids(venv):
     """(keeper, worker) as `status` names them."""
     now = venv.fusepkg("status", "--json").json()[0]
     return now["keeper_pid"], now["worker_pid"]
+
+
+def worker_of(venv):
+    """Just after a kill it may not have been noted yet who has come."""
+    end = time.monotonic() + PATIENCE
+    while not (worker := pids(venv)[1]):
+        assert time.monotonic() < end, "no worker is noted"
+        time.sleep(0.01)
+    return worker
 
 
 def is_running(pid):

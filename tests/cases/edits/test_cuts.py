@@ -71,6 +71,17 @@ def write_base(venv, sub):
         (venv.site / "ns/sub/bare.py").write_text("bare\n")
 
 
+def come_again(venv, parts, base=False, sub=True, gone="ns"):
+    """GONE of `stays` was removed, and `goes` has brought it again; the names that were in it."""
+    if base:
+        write_base(venv, sub)
+    venv.fusepkg("add", "-q", parts("stays", sub=sub))
+    removed = names(venv.site / gone)
+    shutil.rmtree(venv.site / gone)
+    venv.fusepkg("add", "-q", parts("goes", sub=sub))
+    return removed
+
+
 flags = pytest.mark.parametrize("refilled", [False, True], ids=["", "refilled"])
 subs = pytest.mark.parametrize("sub", [False, True], ids=["", "sub"])
 bases = pytest.mark.parametrize("base", [False, True], ids=["", "base"])
@@ -82,12 +93,8 @@ upgrades = pytest.mark.parametrize("upgraded", [False, True], ids=["", "upgraded
 @upgrades
 @flags
 def test_a_folder_that_came_again_and_was_moved(venv, parts, base, sub, upgraded, refilled):
-    if base:
-        write_base(venv, sub)
-    venv.fusepkg("add", "-q", parts("stays", sub=sub))
+    come_again(venv, parts, base, sub)
     site = venv.site
-    shutil.rmtree(site / "ns")
-    venv.fusepkg("add", "-q", parts("goes", sub=sub))
     if upgraded:
         venv.fusepkg("add", "-q", parts("goes", "2.0", sub=sub))
     assert [n for n in names(site / "ns") if "/" not in n] == ["goes.py"]
@@ -141,12 +148,8 @@ def test_again_and_again(venv, parts, base, what):
 @pytest.mark.parametrize("later", ["remove goes", "remove stays", "upgrade goes", "upgrade stays", "remove both", "add another"])
 @pytest.mark.parametrize("between", [False, True], ids=["", "remounted"])
 def test_switches_after_the_move(venv, parts, base, later, between):
-    if base:
-        write_base(venv, True)
-    venv.fusepkg("add", "-q", parts("stays"))
+    come_again(venv, parts, base)
     site = venv.site
-    shutil.rmtree(site / "ns")
-    venv.fusepkg("add", "-q", parts("goes"))
     venv.fusepkg("add", "-q", parts("other"))
     os.rename(site / "ns", site / "moved")
     (site / "moved/mine").write_text("mine\n")
@@ -178,12 +181,8 @@ def test_switches_after_the_move(venv, parts, base, later, between):
 @pytest.mark.parametrize("between", [False, True], ids=["", "remounted"])
 def test_moved_and_moved_back(venv, parts, base, between):
     """What had been removed before does not come again with it."""
-    if base:
-        write_base(venv, True)
-    venv.fusepkg("add", "-q", parts("stays"))
+    come_again(venv, parts, base)
     site = venv.site
-    shutil.rmtree(site / "ns")
-    venv.fusepkg("add", "-q", parts("goes"))
     before = shown(site / "ns")
     os.rename(site / "ns", site / "moved")
     if between:
@@ -204,13 +203,8 @@ def test_moved_and_moved_back(venv, parts, base, between):
 @pytest.mark.parametrize("between", [False, True], ids=["", "remounted"])
 def test_reverted(venv, parts, base, between):
     """A folder that came again and was moved goes back; what had been removed before does not come again with it."""
-    if base:
-        write_base(venv, True)
-    venv.fusepkg("add", "-q", parts("stays"))
+    removed = come_again(venv, parts, base)
     site = venv.site
-    removed = names(site / "ns")
-    shutil.rmtree(site / "ns")
-    venv.fusepkg("add", "-q", parts("goes"))
     before = names(site / "ns")
     os.rename(site / "ns", site / "moved")
     if between:
@@ -226,12 +220,8 @@ def test_reverted(venv, parts, base, between):
 @bases
 def test_within_what_was_removed(venv, parts, base):
     """A subfolder that came again, was moved out, and then the folder was removed in which that happened."""
-    if base:
-        write_base(venv, True)
-    venv.fusepkg("add", "-q", parts("stays"))
+    come_again(venv, parts, base, gone="ns/sub")
     site = venv.site
-    shutil.rmtree(site / "ns/sub")
-    venv.fusepkg("add", "-q", parts("goes"))
     os.rename(site / "ns/sub", site / "moved")
     shutil.rmtree(site / "ns")
     assert_stays(venv, "moved")
@@ -248,11 +238,8 @@ def test_within_what_was_removed(venv, parts, base):
 @pytest.mark.parametrize("moved", [False, True], ids=["", "moved"])
 def test_a_removed_folder_comes_back(venv, parts, moved):
     """With the subfolder that had come again; what had been removed from that before stays so, and is still said to be."""
-    venv.fusepkg("add", "-q", parts("stays"))
+    removed = {f"ns/sub/{n}" for n in come_again(venv, parts, gone="ns/sub")}
     site = venv.site
-    removed = {f"ns/{n}" for n in names(site / "ns") if n.startswith("sub/")}
-    shutil.rmtree(site / "ns/sub")
-    venv.fusepkg("add", "-q", parts("goes"))
     before = names(site / "ns")
     if moved:
         os.rename(site / "ns/sub", site / "moved")

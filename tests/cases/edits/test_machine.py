@@ -18,6 +18,7 @@ import actions
 import kills
 from packages import Packages, write_base
 from support import syscalls
+from support.mount_kill import worker_of
 from support.twin import Handle, Twin
 from support.venvs import Venv
 
@@ -335,10 +336,7 @@ class Machine(RuleBasedStateMachine):
     def kill(self):
         """The worker, and what is open stays open; or all processes of the mount."""
         if self.step % 2:
-            # After the last one it may not have been noted yet who has come.
-            while not (pid := self.venv.fusepkg("status", "--json").json()[0]["worker_pid"]):
-                pass
-            kills.kill([pid], self.venv)
+            kills.kill([worker_of(self.venv)], self.venv)
         else:
             kills.kill_mount(self.venv)
             self.close_all()
