@@ -1,22 +1,8 @@
-#include "fs/edits_items.h"
+#include "fs/edits_items_private.h"
 
 #include "fs/view_private.h"
 
 /* Collecting rows ---------------------------------------------------------------------------------------------- */
-
-struct row {
-        uint64_t dir;
-        uint64_t id;
-        uint32_t horizon;
-        mode_t type;
-        char *name;
-};
-
-struct rows {
-        struct row *list;
-        size_t count;
-        size_t cap;
-};
 
 static void rows_release(struct rows *rows)
 {
@@ -67,8 +53,7 @@ static bool shows(struct tree *t, uint64_t dir, const char *name, uint64_t id)
         return tree_resolve(t, dir, name, strlen(name), &found, &type) == 0 && found == id;
 }
 
-/* The path of a name in a directory; -ENOENT: the directory is gone. */
-static int path_in(struct edit_items *items, uint64_t dir, const char *name, char **ret)
+int edit_items_path_in(struct edit_items *items, uint64_t dir, const char *name, char **ret)
 {
         cleanup_buf struct buf path = { 0 };
         const char *above;
@@ -85,18 +70,15 @@ static int path_in(struct edit_items *items, uint64_t dir, const char *name, cha
         return r == 0 && !*ret ? -ENOMEM : r;
 }
 
-/* The environment's path; of a directory that has none without the cuts, since what was taken before it had that, the
- * one where it would be seen. */
-static int env_path(const struct edit_items *items, uint64_t id, char **ret)
+int edit_items_env_path(const struct edit_items *items, uint64_t id, char **ret)
 {
         cleanup_buf struct buf path = { 0 };
         int r = view_path(items->plain, id, &path);
 
         if (r == -ENOENT) {
                 buf_clear(&path);
-                r = view_path(tree_current(items->tree), id, &path);
+                r = view_path_before(tree_current(items->tree), id, &path);
         }
-
         if (r == 0)
                 *ret = buf_steal(&path);
         return r == 0 && !*ret ? -ENOMEM : r;
@@ -110,7 +92,7 @@ static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_
         int r = view_place(items->plain, id, &dir, &name);
 
         if (r == -ENOENT)
-                r = view_place(tree_current(items->tree), id, &dir, &name);
+                r = view_place_before(tree_current(items->tree), id, &dir, &name);
         if (r < 0)
                 return r;
         *ret_name = buf_steal(&name);
@@ -131,7 +113,7 @@ bool edit_is_generated(const char *path)
 
 /* Adding ------------------------------------------------------------------------------------------------------- */
 
-static void item_release(struct edit_item *i)
+void edit_item_release(struct edit_item *i)
 {
         free(i->name);
         free(i->path);
@@ -142,22 +124,21 @@ static void item_release(struct edit_item *i)
 void edit_items_release(struct edit_items *items)
 {
         for (size_t i = 0; i < items->count; i++)
-                item_release(&items->list[i]);
+                edit_item_release(&items->list[i]);
         free(items->list);
         view_free(items->owned);
         tree_paths_release(&items->paths);
         *items = (struct edit_items){ 0 };
 }
 
-/* ITEM's strings are taken over, whatever happens. */
-static int add(struct edit_items *items, struct edit_item *item)
+int edit_items_add(struct edit_items *items, struct edit_item *item)
 {
         if (items->count == items->cap) {
                 size_t cap = items->cap ? 2 * items->cap : 64;
                 struct edit_item *more = reallocarray(items->list, cap, sizeof(*more));
 
                 if (!more) {
-                        item_release(item);
+                        edit_item_release(item);
                         return -ENOMEM;
                 }
                 items->list = more;
@@ -184,7 +165,7 @@ static void look(struct tree *t, struct edit_item *item)
 
 static int add_named(struct edit_items *items, enum edit_kind kind, const struct row *row, struct edit_item item)
 {
-        int r = path_in(items, row->dir, row->name, &item.path);
+        int r = edit_items_path_in(items, row->dir, row->name, &item.path);
 
         item.kind = kind;
         item.id = row->id;
@@ -193,30 +174,11 @@ static int add_named(struct edit_items *items, enum edit_kind kind, const struct
         if (r == 0 && !item.name)
                 r = -ENOMEM;
         if (r < 0) {
-                item_release(&item);
+                edit_item_release(&item);
                 return r == -ENOENT ? 0 : r;
         }
         look(items->tree, &item);
-        return add(items, &item);
-}
-
-static int add_removed(struct edit_items *items, const struct row *row, const struct node *n)
-{
-        struct edit_item item = { .kind = EDIT_REMOVED, .id = n->id, .mode = n->st.st_mode, .dir = row->dir };
-        int r = path_in(items, row->dir, row->name, &item.path);
-
-        if (r == 0)
-                r = env_path(items, n->id, &item.origin);
-        item.name = strdup(row->name);
-        if (r == 0 && !item.name)
-                r = -ENOMEM;
-        if (!S_ISDIR(n->st.st_mode))
-                item.size = (uint64_t)n->st.st_size;
-        if (r < 0) {
-                item_release(&item);
-                return r == -ENOENT ? 0 : r;
-        }
-        return add(items, &item);
+        return edit_items_add(items, &item);
 }
 
 /* Names -------------------------------------------------------------------------------------------------------- */
@@ -257,8 +219,27 @@ static int add_made(struct edit_items *items, const struct row *row, const struc
                 return 0;
         if (is_first(names, row))
                 return add_named(items, EDIT_ADDED, row, item);
-        r = path_in(items, names->list[0].dir, names->list[0].name, &item.origin);
+        r = edit_items_path_in(items, names->list[0].dir, names->list[0].name, &item.origin);
         return r < 0 ? r : add_named(items, EDIT_LINKED, row, item);
+}
+
+/* Has every package left that had something in a directory?  Its number may be pinned all the same. */
+static bool is_left(const struct tree *t, uint64_t id)
+{
+        const struct merged_dir *d = view_merged(tree_current(t), id);
+
+        return d ? d->provider_count == 0 && !d->in_base : view_is_retired(tree_current(t), id);
+}
+
+/* Without the cuts a directory may have another number, but not another path. */
+static bool is_same_place(struct edit_items *items, const struct row *row, const struct edit_item *item)
+{
+        cleanup_free char *path = NULL;
+
+        if (strcmp(item->origin_name, row->name) != 0)
+                return false;
+        return item->origin_dir == row->dir || (edit_items_path_in(items, row->dir, row->name, &path) == 0 &&
+                                                strcmp(path, item->origin) == 0);
 }
 
 /* A name that was given to something of the environment. */
@@ -266,20 +247,22 @@ static int add_given(struct edit_items *items, const struct row *row, const stru
 {
         struct edit_item item = { 0 };
         bool own;
-        int r = own_place(items, row->id, &item.origin_dir, &item.origin_name);
+        int r = is_left(items->tree, row->id) ?
+                        -ENOENT :
+                        own_place(items, row->id, &item.origin_dir, &item.origin_name);
 
         if (r == 0)
-                r = env_path(items, row->id, &item.origin);
+                r = edit_items_env_path(items, row->id, &item.origin);
         if (r == -ENOENT) { /* its package has left, or its place was taken away */
-                item_release(&item);
+                edit_item_release(&item);
                 return add_named(items, EDIT_ADDED, row, (struct edit_item){ 0 });
         }
         if (r < 0) {
-                item_release(&item);
+                edit_item_release(&item);
                 return r;
         }
-        if (item.origin_dir == row->dir && strcmp(item.origin_name, row->name) == 0) {
-                item_release(&item);
+        if (is_same_place(items, row, &item)) {
+                edit_item_release(&item);
                 return 0;
         }
         own = shows(items->tree, item.origin_dir, item.origin_name, row->id);
@@ -297,109 +280,13 @@ static int add_name(struct edit_items *items, const struct row *row)
         return r;
 }
 
-/* What a row hides --------------------------------------------------------------------------------------------- */
-
-static bool is_elsewhere(struct edit_items *items, uint64_t id)
+bool edit_items_shown(struct edit_items *items, uint64_t id)
 {
         struct rows names = { 0 };
         bool found = names_of(items->tree, id, &names) == 0 && names.count;
 
         rows_release(&names);
         return found;
-}
-
-struct comparing {
-        struct edit_items *items;
-        const struct row *row;
-        uint64_t now;  /* the directory that is there */
-        char *path;    /* of the name that is being compared */
-        int r;
-};
-
-static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now,
-                        const char *path);
-
-static int compare_name(const struct view_dirent *d, void *user)
-{
-        struct comparing *c = user;
-        struct edit_item item = {
-                .kind = EDIT_REMOVED, .id = d->id, .mode = d->type, .part = true, .dir = c->row->dir
-        };
-        cleanup_buf struct buf path = { 0 }, elsewhere = { 0 };
-        struct node n;
-
-        c->r = buf_printf(&path, "%s/%.*s", c->path, (int)d->name.len, d->name.data);
-        if (c->r < 0)
-                return 1;
-        if (view_lookup(tree_current(c->items->tree), c->now, d->name.data, d->name.len, &n) == 0) {
-                if (n.id != d->id && S_ISDIR(d->type))
-                        c->r = compare_dirs(c->items, c->row, d->id, n.id, path.data);
-                return c->r < 0;
-        }
-        if (tree_path_locked(c->items->tree, d->id, &elsewhere) == 0)
-                return 0; /* in a directory that was moved when it came */
-        if (view_getattr(c->items->plain, d->id, &n) == 0 && !S_ISDIR(d->type))
-                item.size = (uint64_t)n.st.st_size;
-        item.name = strdup(c->row->name);
-        item.path = strdup(path.data);
-        item.origin = buf_steal(&path);
-        if (!item.name || !item.path || !item.origin) {
-                item_release(&item);
-                c->r = -ENOMEM;
-                return 1;
-        }
-        c->r = add(c->items, &item);
-        return c->r < 0;
-}
-
-/* Of a directory that was removed and came again with a later package, what came not again is still removed. */
-static int compare_dirs(struct edit_items *items, const struct row *row, uint64_t before, uint64_t now,
-                        const char *path)
-{
-        struct comparing c = { .items = items, .row = row, .now = now, .path = (char *)path };
-        int r = view_readdir(items->plain, before, 0, compare_name, &c);
-
-        return r < 0 ? r : c.r;
-}
-
-static int add_cut(struct edit_items *items, const struct row *row, const struct node *now)
-{
-        cleanup_free char *path = NULL;
-        struct node before;
-        uint64_t below;
-        int r = tree_below(items->tree, row->dir, &below);
-
-        if (r < 0 || !below || items->plain == tree_current(items->tree))
-                return r;
-        if (view_lookup(items->plain, below, row->name, strlen(row->name), &before) < 0 || before.id == now->id ||
-            !S_ISDIR(before.st.st_mode) || is_elsewhere(items, before.id))
-                return 0;
-        r = path_in(items, row->dir, row->name, &path);
-        if (r == 0)
-                r = compare_dirs(items, row, before.id, now->id, path);
-        return r == -ENOENT ? 0 : r;
-}
-
-static int add_hidden(struct edit_items *items, const struct row *row)
-{
-        const struct edit_entry entry = { .dir = row->dir, .id = row->id, .type = row->type, .horizon = row->horizon };
-        struct edit_node n;
-        struct node below;
-        bool stored;
-        int r = edit_items_below(items, row->dir, row->name, &below);
-
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        if (tree_lookup_below(items->tree, row->dir, row->name, strlen(row->name), &below) == 0 &&
-            !tree_row_hides(items->tree, &entry, below.id, below.st.st_mode))
-                return row->id ? 0 : add_cut(items, row, &below);
-        if (below.id == row->id)
-                return 0;
-        if (is_elsewhere(items, below.id)) /* what had been removed before that came is not there all the same */
-                return add_cut(items, row, &below);
-        if (row->id && tree_node(items->tree, row->id, &n, &stored) == 0 && S_ISDIR(n.mode) && n.below == below.id)
-                return 0;
-        return add_removed(items, row, &below);
 }
 
 /* Nodes -------------------------------------------------------------------------------------------------------- */
@@ -413,7 +300,7 @@ static int node_path(struct edit_items *items, uint64_t id, char **ret)
         int r;
 
         if (own_place(items, id, &dir, &name) == 0 && shows(items->tree, dir, name, id))
-                return path_in(items, dir, name, ret);
+                return edit_items_path_in(items, dir, name, ret);
         r = tree_path_locked(items->tree, id, &path);
         if (r < 0)
                 return r;
@@ -437,7 +324,7 @@ static int add_modified(const struct edit_node *n, void *user)
                 return r == -ENOENT ? 0 : r;
         if (!S_ISDIR(n->mode) && tree_stat_named(items->tree, n->id, &is) == 0)
                 item.size = (uint64_t)is.st.st_size;
-        return add(items, &item);
+        return edit_items_add(items, &item);
 }
 
 static int by_path(const void *a, const void *b)
@@ -472,12 +359,14 @@ int edit_items_load(struct tree *t, struct edit_items *ret, struct errtext *err)
         if (r == 0 && t->edits) {
                 r = edits_all_entries(t->edits, take_row, &rows);
                 for (size_t i = 0; r == 0 && i < rows.count; i++) {
-                        r = add_hidden(&items, &rows.list[i]);
+                        r = edit_items_add_hidden(&items, &rows.list[i]);
                         if (r == 0 && rows.list[i].id)
                                 r = add_name(&items, &rows.list[i]);
                 }
                 if (r == 0)
                         r = edits_nodes(t->edits, add_modified, &items);
+                if (r == 0)
+                        r = edit_items_drop_twice(&items);
                 if (r < 0)
                         errtext_set(err, r, "cannot read the edits: %s", errno_name(r, (char[128]){ 0 }));
         }

@@ -16,6 +16,7 @@ struct request {
         bool check;
         bool originals;
         bool conflicts;
+        bool blocked;
         char **paths;    /* to be reverted */
         size_t count;
         char **removals;
@@ -80,6 +81,8 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
                 q->originals = true;
         else if (strcmp(line, "conflicts") == 0)
                 q->conflicts = true;
+        else if (strcmp(line, "blocked") == 0)
+                q->blocked = true;
         else if (strncmp(line, "revert ", 7) == 0)
                 return take_path(&q->paths, &q->count, line + 7, err);
         else if (strncmp(line, "remove ", 7) == 0)
@@ -178,6 +181,7 @@ static int write_item(const struct tree *t, const struct edit_item *item, struct
 {
         unsigned long long id = item->id, size = item->size;
         unsigned mode = item->mode & 07777;
+        uint32_t newest;
         int r = -EINVAL;
 
         switch (item->kind) {
@@ -201,6 +205,10 @@ static int write_item(const struct tree *t, const struct edit_item *item, struct
         }
         if (r == 0)
                 r = add_word(b, item->path, ' ');
+        if (r == 0 && item->kind == EDIT_MOVED && view_newest(tree_current(t), item->id, &newest) == 0) {
+                r = add_word(b, item->origin, ' ');
+                return r < 0 ? r : buf_printf(b, "%u\n", newest);
+        }
         return r < 0 ? r : add_word(b, item->origin, '\n');
 }
 
@@ -298,7 +306,9 @@ static int serve(struct tree *t, int state_fd, int io_fd, const struct request *
         pthread_mutex_lock(&t->lock);
         r = buf_printf(b, EDITS_REPORT_HEAD "\ngeneration %llu\n",
                        (unsigned long long)view_environment(tree_current(t))->generation);
-        if (r == 0 && q->count)
+        if (r == 0 && q->blocked)
+                r = edits_blocked(t, q->paths, q->count, b, err);
+        else if (r == 0 && q->count)
                 r = edits_revert(t, state_fd, q->paths, q->count, ret, b, err);
         if (r == 0 && (q->report || q->originals) && t->edits)
                 edits_read_begin(t->edits);

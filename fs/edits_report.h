@@ -14,13 +14,14 @@
  *     conflicts                         adds `conflicting` lines: view_conflicts.  The one line that costs what is installed, not what was edited
  *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
+ *     blocked                           nothing is reverted: adds `blocked` lines, of what keeps the `revert` lines from being done
  *     end
  *
  *     fusepkg edits-report 1
  *     generation <n>
  *     modified <id, hex> <mode, octal> <size> <data: 0 or 1> <path>      bytes (data 1) or attributes (0) of a file of the environment
  *     removed <id> <type: f d l> <path>                                  of the environment, no longer there (a folder: and all in it)
- *     moved <id> <type> <path now> <path in the environment>             of the environment, with all in it
+ *     moved <id> <type> <path now> <path in the environment> <newest>    of the environment, with all in it that slots up to NEWEST have
  *     linked <id> <path> <path in the environment>                       a further name
  *     added <id> <type: f d l p s c b> <mode> <size> <path>              made here; folders before what is in them; `data` file name is the id in %016x
  *     added <id> l <mode> <size> <path> <target>
@@ -29,6 +30,7 @@
  *     conflicting <path> <loser> <winner>                                packages, or `site-packages`, whose bytes at a path differ; the winner's are shown
  *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>
  *     reverted <path>
+ *     blocked <slot>                                                     a package that comes back only when it is installed anew: edits_revert.h
  *     error <sentence>                                                   alone: why nothing else was done
  *     end
  *

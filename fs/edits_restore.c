@@ -79,7 +79,9 @@ static int drop_name(struct restoring *r, uint64_t dir, const char *name)
 
 static int drop_names(struct restoring *r, const struct edit_item *item)
 {
-        struct ids *ids = edits_is_new(item->id) ? &r->made : S_ISDIR(item->mode) ? &r->dirs : &r->files;
+        /* Of a package that has left it is made here, too. */
+        bool made = edits_is_new(item->id) || item->kind == EDIT_ADDED;
+        struct ids *ids = made ? &r->made : S_ISDIR(item->mode) ? &r->dirs : &r->files;
         int e = add_id(ids, item->id);
 
         if (e == 0 && item->kind == EDIT_MODIFIED)
@@ -111,7 +113,7 @@ static int lose_names(struct restoring *r, uint64_t id)
         if (e == 0 && S_ISDIR(n.mode))
                 e = edits_drop_dir(r->tree->edits, id);
         if (e < 0)
-                return e;
+                return e == -ENOENT ? tell(r, id, NULL) : e;
         n.links = names;
         n.ctime = r->now;
         e = edits_node_put(r->tree->edits, &n);

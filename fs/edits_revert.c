@@ -200,23 +200,30 @@ static int say_reverted(const struct choice *c, struct buf *lines)
 
 /* A directory that went from its name, to which a later package has brought another since: the two would have to
  * become one under those who stand in them. */
+static bool is_blocked(const struct choice *c, size_t i)
+{
+        const struct edit_item *item = &c->items->list[i];
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir;
+
+        if (!c->chosen[i] || item->part)
+                return c->chosen[i];
+        return item->kind == EDIT_MOVED && S_ISDIR(item->mode) &&
+               view_place(tree_current(c->items->tree), item->id, &dir, &name) == -ENOENT;
+}
+
 static int check_cuts(const struct choice *c, struct errtext *err)
 {
-        const struct view *v = tree_current(c->items->tree);
-
         for (size_t i = 0; i < c->items->count; i++) {
                 const struct edit_item *item = &c->items->list[i];
-                cleanup_buf struct buf name = { 0 };
-                uint64_t dir;
 
-                if (!c->chosen[i] || (!item->part && (item->kind != EDIT_MOVED || !S_ISDIR(item->mode))))
-                        continue;
-                if (item->part || view_place(v, item->id, &dir, &name) == -ENOENT)
-                        return errtext_set(
-                                err, -EBUSY,
-                                "'%.900s' cannot be reverted: it was %s, and a later package has brought its "
-                                "folder again; reinstall the package that it is of",
-                                item->origin, item->part ? "removed" : "moved");
+                if (is_blocked(c, i))
+                        return errtext_set(err, -EBUSY,
+                                           "'%.900s' cannot be reverted alone: it was %s, and a later package has "
+                                           "brought its folder again; %s",
+                                           item->origin, item->part ? "removed" : "moved",
+                                           item->id >> 32 ? "revert the package that it is of as a whole" :
+                                                            "it is of the bare site-packages");
         }
         return 0;
 }
@@ -249,26 +256,106 @@ static int revert(struct choice *c, int state_fd, struct tree_changes *changes, 
         return r;
 }
 
+static void choice_release(struct choice *c)
+{
+        for (size_t i = 0; i < c->count; i++)
+                free(c->paths[i]);
+        free(c->paths);
+        free(c->chosen);
+}
+
+static int choice_init(struct tree *t, char *const *paths, size_t n, struct choice *c, struct errtext *err)
+{
+        int r = edit_items_load(t, c->items, err);
+
+        if (r < 0)
+                return r;
+        c->asked = n;
+        c->chosen = calloc(c->items->count + 1, sizeof(*c->chosen));
+        r = c->chosen ? 0 : -ENOMEM;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = add_path(c, paths[i]);
+        return r < 0 ? errtext_set(err, r, "out of memory") : 0;
+}
+
 int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes,
                  struct buf *lines, struct errtext *err)
 {
         cleanup_edit_items struct edit_items items = { 0 };
-        struct choice c = { .items = &items, .asked = n };
+        struct choice c = { .items = &items };
         int r;
 
         if (!t->edits)
                 return errtext_set(err, -EROFS, "the edits cannot be changed: Read-only file system");
-        r = edit_items_load(t, &items, err);
-        if (r < 0)
-                return r;
-        c.chosen = calloc(items.count + 1, sizeof(*c.chosen));
-        r = c.chosen ? 0 : -ENOMEM;
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = add_path(&c, paths[i]);
-        r = r < 0 ? errtext_set(err, r, "out of memory") : revert(&c, state_fd, changes, lines, err);
-        for (size_t i = 0; i < c.count; i++)
-                free(c.paths[i]);
-        free(c.paths);
-        free(c.chosen);
+        r = choice_init(t, paths, n, &c, err);
+        if (r == 0)
+                r = revert(&c, state_fd, changes, lines, err);
+        choice_release(&c);
         return r;
+}
+
+/* What is in the way ------------------------------------------------------------------------------------------- */
+
+struct slots {
+        const struct view *view;
+        uint32_t *list;
+        size_t count;
+        int r;
+};
+
+static int add_slot(struct slots *s, uint64_t id)
+{
+        uint32_t number = (uint32_t)(id >> 32);
+        uint32_t *more;
+
+        for (size_t i = 0; i < s->count; i++)
+                if (s->list[i] == number)
+                        return 0;
+        more = number ? reallocarray(s->list, s->count + 1, sizeof(*more)) : s->list;
+        if (number && !more)
+                return -ENOMEM;
+        s->list = more;
+        if (number)
+                more[s->count++] = number;
+        return 0;
+}
+
+static int add_slots_below(const struct view_dirent *d, void *user)
+{
+        struct slots *s = user;
+
+        s->r = S_ISDIR(d->type) ? view_readdir(s->view, d->id, 0, add_slots_below, s) : add_slot(s, d->id);
+        return s->r < 0;
+}
+
+/* A directory's id is that of one of those that have something in it. */
+static int add_slots(const struct edit_items *items, const struct edit_item *item, struct slots *s)
+{
+        int r;
+
+        if (!S_ISDIR(item->mode))
+                return add_slot(s, item->id);
+        s->view = item->part ? items->plain : tree_current(items->tree);
+        r = view_readdir(s->view, item->id, 0, add_slots_below, s);
+        return r < 0 ? r : s->r;
+}
+
+int edits_blocked(struct tree *t, char *const *paths, size_t n, struct buf *lines, struct errtext *err)
+{
+        cleanup_edit_items struct edit_items items = { 0 };
+        struct choice c = { .items = &items };
+        struct slots slots = { 0 };
+        int r = choice_init(t, paths, n, &c, err);
+
+        if (r == 0)
+                r = choose(&c);
+        for (size_t i = 0; r == 0 && i < items.count; i++)
+                if (is_blocked(&c, i))
+                        r = add_slots(&items, &items.list[i], &slots);
+        for (size_t i = 0; r == 0 && i < slots.count; i++)
+                r = buf_printf(lines, "blocked %u\n", slots.list[i]);
+        free(slots.list);
+        choice_release(&c);
+        return r < 0 && !err->text[0] ? errtext_set(err, r, "cannot read the edits: %s",
+                                                    errno_name(r, (char[128]){ 0 })) : r;
 }

@@ -218,17 +218,47 @@ int environment_add_slot(struct environment *e, struct slot **ret)
         return 0;
 }
 
+static struct slot *find_number(struct environment *e, uint32_t number)
+{
+        for (size_t i = 0; i < e->slot_count; i++)
+                if (e->slots[i].number == number)
+                        return &e->slots[i];
+        return NULL;
+}
+
+static void close_gap(struct environment *e, const struct slot *at)
+{
+        size_t i = (size_t)(at - e->slots);
+
+        memmove(&e->slots[i], &e->slots[i + 1], (e->slot_count - i - 1) * sizeof(*e->slots));
+        e->slot_count--;
+}
+
 int environment_remove_slot(struct environment *e, uint32_t number)
 {
-        for (size_t i = 0; i < e->slot_count; i++) {
-                if (e->slots[i].number != number)
-                        continue;
-                slot_release(&e->slots[i]);
-                memmove(&e->slots[i], &e->slots[i + 1], (e->slot_count - i - 1) * sizeof(*e->slots));
-                e->slot_count--;
-                return 0;
-        }
-        return -ENOENT;
+        struct slot *slot = find_number(e, number);
+
+        if (!slot)
+                return -ENOENT;
+        slot_release(slot);
+        close_gap(e, slot);
+        return 0;
+}
+
+int environment_renew_slot(struct environment *e, uint32_t number)
+{
+        struct slot *slot, *last;
+        int r = find_number(e, number) ? environment_add_slot(e, &last) : -ENOENT;
+
+        if (r < 0)
+                return r;
+        slot = find_number(e, number);
+        number = last->number;
+        *last = *slot;
+        last->number = number;
+        last->time = 0; /* of the commit to come */
+        close_gap(e, slot);
+        return 0;
 }
 
 int environment_hide(struct environment *e, const char *dist_info)

@@ -133,6 +133,8 @@ struct slot *environment_find(struct environment *e, const char *name); /* by no
 /* Appends a slot with the number e->next_slot and time 0; the caller fills the rest in (strings on the heap). */
 int environment_add_slot(struct environment *e, struct slot **ret);
 int environment_remove_slot(struct environment *e, uint32_t number);
+/* The same package as a new slot, the last one; -ENOENT: there is no such slot. */
+int environment_renew_slot(struct environment *e, uint32_t number);
 int environment_hide(struct environment *e, const char *dist_info);
 void slot_release(struct slot *slot);
 

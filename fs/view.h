@@ -112,6 +112,10 @@ bool view_same_dir(const struct view *a, const struct view *b, uint64_t dir);
 int view_place(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
 /* The path of a node, appended; -ENOENT also where a directory above it is not shown. */
 int view_path(const struct view *v, uint64_t id, struct buf *ret);
+/* The same, and of a directory that is not shown because a cut took it away, or something later has its name, where it
+ * would be. */
+int view_place_before(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name);
+int view_path_before(const struct view *v, uint64_t id, struct buf *ret);
 /* The highest slot that provides a node: of a file its own, of a directory its latest provider; 0: the base, or the
  * view itself. -ENOENT: no such node. */
 int view_newest(const struct view *v, uint64_t id, uint32_t *ret);

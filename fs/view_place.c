@@ -132,6 +132,39 @@ int view_path(const struct view *v, uint64_t id, struct buf *ret)
         return r < 0 ? r : buf_add(ret, name.data, name.len);
 }
 
+int view_place_before(const struct view *v, uint64_t id, uint64_t *ret_dir, struct buf *ret_name)
+{
+        const struct merged_dir *d = view_merged(v, id);
+        struct origin o;
+        struct node n;
+        int r = view_place(v, id, ret_dir, ret_name);
+
+        if (r != -ENOENT || id == NODE_ROOT || view_getattr(v, id, &n) < 0 || !S_ISDIR(n.st.st_mode))
+                return r;
+        if (d && d->provider_count == 0 && !d->in_base)
+                return -ENOENT; /* pinned, and nothing is left of it */
+        if (d)
+                o = (struct origin){ d->parent, last_name(d->path) };
+        else if (origin_of(v, id, &o) < 0)
+                return -ENOENT;
+        *ret_dir = o.dir;
+        return buf_add(ret_name, o.name.data, o.name.len);
+}
+
+int view_path_before(const struct view *v, uint64_t id, struct buf *ret)
+{
+        cleanup_buf struct buf name = { 0 };
+        uint64_t dir = NODE_ROOT;
+        int r = id == NODE_ROOT ? 0 : view_place_before(v, id, &dir, &name);
+
+        if (r < 0 || id == NODE_ROOT)
+                return r;
+        r = view_path_before(v, dir, ret);
+        if (r == 0 && ret->len)
+                r = buf_add_char(ret, '/');
+        return r < 0 ? r : buf_add(ret, name.data, name.len);
+}
+
 uint64_t view_parent(const struct view *v, uint64_t dir)
 {
         const struct merged_dir *d = view_merged(v, dir), *above;

@@ -3,6 +3,8 @@
 
 struct walk {
         const struct diff *d;
+        uint64_t id;       /* of the folder */
+        uint64_t newest;   /* slot of what is in it */
         uint64_t *own;     /* ids of what has changes of its own, sorted */
         size_t own_count;
         struct buf from;
@@ -26,9 +28,14 @@ static int load_own(struct walk *w)
         w->own = malloc(sizeof(*w->own) * (report->change_count + 1));
         if (!w->own)
                 return -ENOMEM;
-        for (size_t i = 0; i < report->change_count; i++)
-                if (report->changes[i].kind <= CHANGE_MOVED)
-                        w->own[w->own_count++] = report->changes[i].id;
+        for (size_t i = 0; i < report->change_count; i++) {
+                const struct edit_change *c = &report->changes[i];
+
+                if (c->kind <= CHANGE_MOVED)
+                        w->own[w->own_count++] = c->id;
+                if (c->kind == CHANGE_MOVED && c->id == w->id)
+                        w->newest = c->newest;
+        }
         qsort(w->own, w->own_count, sizeof(*w->own), by_number);
         return 0;
 }
@@ -38,6 +45,8 @@ static int each(const struct view_dirent *e, void *user)
         struct walk *w = user;
         size_t from = w->from.len, to = w->to.len;
 
+        if (!S_ISDIR(e->type) && e->id >> 32 > w->newest)
+                return 0;
         if (bsearch(&e->id, w->own, w->own_count, sizeof(e->id), by_number))
                 return 0;
         w->r = buf_printf(&w->from, "/%.*s", (int)e->name.len, e->name.data);
@@ -60,7 +69,7 @@ static int each(const struct view_dirent *e, void *user)
 int diff_moved_files(const struct diff *d, const struct diff_file *f,
                      int (*fn)(const char *from, const char *to, void *user), void *user)
 {
-        struct walk w = { .d = d, .fn = fn, .user = user };
+        struct walk w = { .d = d, .id = f->new.id, .newest = UINT64_MAX, .fn = fn, .user = user };
         int r = load_own(&w);
 
         if (r == 0)

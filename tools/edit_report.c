@@ -103,13 +103,18 @@ static int parse_present(const struct line *l, struct edit_change *c)
         return r < 0 ? r : take_path(l->words[5], &c->path);
 }
 
-/* "removed ID TYPE PATH", "moved ID TYPE PATH ORIGIN", "linked ID PATH ORIGIN". */
+/* "removed ID TYPE PATH", "moved ID TYPE PATH ORIGIN [NEWEST]", "linked ID PATH ORIGIN". */
 static int parse_name(const struct line *l, struct edit_change *c)
 {
         bool typed = c->kind != CHANGE_LINKED, two = c->kind != CHANGE_REMOVED;
-        int r = l->count == (size_t)(2 + typed + 1 + two) ? take_number(l->words[1], 16, &c->id) : -EBADMSG;
+        size_t words = (size_t)(2 + typed + 1 + two);
+        bool newest = c->kind == CHANGE_MOVED && l->count == words + 1;
+        int r = l->count == words + newest ? take_number(l->words[1], 16, &c->id) : -EBADMSG;
 
         c->type = 'f';
+        c->newest = UINT64_MAX;
+        if (r == 0 && newest)
+                r = take_number(l->words[words], 10, &c->newest);
         if (r == 0 && typed)
                 r = take_type(l->words[2], &c->type);
         if (r == 0)
@@ -117,9 +122,9 @@ static int parse_name(const struct line *l, struct edit_change *c)
         return r < 0 || !two ? r : take_path(l->words[3 + typed], &c->origin);
 }
 
-static int add_word(struct edit_words *w, char *word)
+int edit_words_add(struct edit_words *w, char *word)
 {
-        char **more = reallocarray(w->list, w->count + 1, sizeof(*more));
+        char **more = word ? reallocarray(w->list, w->count + 1, sizeof(*more)) : NULL;
 
         if (!more) {
                 free(word);
@@ -135,7 +140,7 @@ static int parse_word(const struct line *l, struct edit_words *w)
         char *word;
         int r = l->count == 2 ? take_path(l->words[1], &word) : -EBADMSG;
 
-        return r < 0 ? r : add_word(w, word);
+        return r < 0 ? r : edit_words_add(w, word);
 }
 
 /* A file that was replaced is told twice: the one that went, and the one that is back. */
@@ -161,7 +166,7 @@ static int parse_kept(const struct line *l, struct edit_report *report)
                 r = buf_add_unescaped(&whole, l->words[2], strlen(l->words[2]));
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
-        return add_word(&report->kept, buf_steal(&whole));
+        return edit_words_add(&report->kept, buf_steal(&whole));
 }
 
 static int parse_original(const struct line *l, struct edit_report *report)
@@ -215,6 +220,24 @@ static int parse_conflict(const struct line *l, struct edit_report *report)
         return r;
 }
 
+static int parse_blocked(const struct line *l, struct edit_report *report)
+{
+        uint32_t *more;
+        uint64_t slot;
+        int r = l->count == 2 ? take_number(l->words[1], 10, &slot) : -EBADMSG;
+
+        if (r == 0 && (slot == 0 || slot >= ENVIRONMENT_SLOTS_MAX))
+                r = -EBADMSG;
+        if (r < 0)
+                return r;
+        more = reallocarray(report->blocked, report->blocked_count + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        report->blocked = more;
+        more[report->blocked_count++] = (uint32_t)slot;
+        return 0;
+}
+
 static int parse_change(const struct line *l, struct edit_report *report)
 {
         static const char *const names[] = { "removed", "modified", "moved", "linked", "added" };
@@ -252,6 +275,8 @@ static int parse_line(char *text, struct edit_report *report)
                 return parse_conflict(&l, report);
         if (strcmp(l.words[0], "original") == 0)
                 return parse_original(&l, report);
+        if (strcmp(l.words[0], "blocked") == 0)
+                return parse_blocked(&l, report);
         return parse_change(&l, report);
 }
 
@@ -281,11 +306,12 @@ int edit_report_parse(const char *text, size_t len, struct edit_report *ret, str
         return 0;
 }
 
-static void words_release(struct edit_words *w)
+void edit_words_release(struct edit_words *w)
 {
         for (size_t i = 0; i < w->count; i++)
                 free(w->list[i]);
         free(w->list);
+        *w = (struct edit_words){ 0 };
 }
 
 void edit_report_release(struct edit_report *r)
@@ -299,9 +325,10 @@ void edit_report_release(struct edit_report *r)
         for (size_t i = 0; i < r->conflict_count; i++)
                 conflict_release(&r->conflicts[i]);
         free(r->conflicts);
-        words_release(&r->kept);
-        words_release(&r->reverted);
-        words_release(&r->bad);
+        edit_words_release(&r->kept);
+        edit_words_release(&r->reverted);
+        edit_words_release(&r->bad);
+        free(r->blocked);
         *r = (struct edit_report){ 0 };
 }
 

@@ -22,6 +22,7 @@ struct edit_change {
         char *path;     /* where it is; CHANGE_REMOVED: was */
         char *target;   /* of an added symlink; NULL: the mount is one of a version that does not say */
         char *origin;   /* CHANGE_MOVED, CHANGE_LINKED: where the environment has it; else NULL */
+        uint64_t newest; /* CHANGE_MOVED: later slots have nothing in it; UINT64_MAX: the mount is one that does not say */
 };
 
 /* A file of the bare site-packages as it was: in edits.originals/<id, %016x>. */
@@ -54,7 +55,13 @@ struct edit_report {
         struct edit_words kept;      /* "7/pkg/a.py": below .fusepkg/kept */
         struct edit_words reverted;
         struct edit_words bad;       /* sentences */
+        uint32_t *blocked;           /* slots */
+        size_t blocked_count;
 };
+
+/* WORD is taken over, whatever happens; NULL: -ENOMEM. */
+int edit_words_add(struct edit_words *w, char *word);
+void edit_words_release(struct edit_words *w);
 
 /* -EBADMSG: it is none, or not complete. */
 int edit_report_parse(const char *text, size_t len, struct edit_report *ret, struct errtext *err);

@@ -3,6 +3,7 @@
 #include "tools/diff_files.h"
 #include "tools/json_out.h"
 #include "tools/quote.h"
+#include "tools/revert_anew.h"
 #include "tools/ui.h"
 
 /* A folder that was made here goes as a whole: only when all in it is to go. */
@@ -87,6 +88,46 @@ static int make_request(const struct diff *d, bool all, struct buf *ret)
         return r < 0 || all ? r : request_folders(d, ret);
 }
 
+/* What was done, which may take two steps. */
+struct outcome {
+        struct edit_words reverted;
+        struct edit_words kept;
+};
+
+static int take(struct edit_words *to, struct edit_words *from)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < from->count; i++) {
+                int e = edit_words_add(to, from->list[i]);
+
+                r = r < 0 ? r : e;
+        }
+        from->count = 0;
+        return r;
+}
+
+static int by_path(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Each once. */
+static void settle(struct edit_words *w)
+{
+        size_t n = 0;
+
+        if (w->count)
+                qsort(w->list, w->count, sizeof(*w->list), by_path);
+        for (size_t i = 0; i < w->count; i++) {
+                if (n && strcmp(w->list[i], w->list[n - 1]) == 0)
+                        free(w->list[i]);
+                else
+                        w->list[n++] = w->list[i];
+        }
+        w->count = n;
+}
+
 static json_t *words(const struct edit_words *w, const char *prefix)
 {
         json_t *list = json_array();
@@ -103,7 +144,7 @@ static json_t *words(const struct edit_words *w, const char *prefix)
         return list;
 }
 
-static int say(const struct edit_report *done, bool json)
+static int say(const struct outcome *done, bool json)
 {
         int r = 0;
 
@@ -125,40 +166,92 @@ static int say(const struct edit_report *done, bool json)
         return r;
 }
 
-static int revert(const struct options *o, struct errtext *err)
+static bool has_folder(const struct edit_report *report)
+{
+        for (size_t i = 0; i < report->change_count; i++)
+                if (report->changes[i].kind == CHANGE_REMOVED && report->changes[i].type == 'd')
+                        return true;
+        return false;
+}
+
+/* ANEW: what has to be installed anew before it succeeds; empty: nothing that would help.  *RET_MORE: what comes back may
+ * lack something still. */
+static int attempt(const struct options *o, struct outcome *done, struct revert_anew *anew, bool *ret_more,
+                   struct errtext *err)
 {
         cleanup_diff struct diff d = DIFF_INIT;
-        cleanup_edit_report struct edit_report done = { 0 };
+        cleanup_edit_report struct edit_report report = { 0 };
         cleanup_buf struct buf request = { 0 };
         bool all = option_count(o, "--all") > 0;
         int r = diff_open(o, !all, "", &d, err);
 
         if (r == 0)
                 r = make_request(&d, all, &request);
-        if (r < 0)
+        if (r < 0 || request.len == 0)
                 return r;
-        if (request.len)
-                r = edits_ask(&d.t, request.data, &done, err);
-        else
-                ui_say("Nothing to revert");
+        r = edits_ask(&d.t, request.data, &report, err);
+        if (r < 0)
+                (void)revert_anew_find(&d, request.data, all, anew);
+        *ret_more = r == 0 && has_folder(&d.report);
+        if (r == 0)
+                r = take(&done->reverted, &report.reverted);
+        if (r == 0)
+                r = take(&done->kept, &report.kept);
         target_give_state(&d.t);
-        return r < 0 ? r : say(&done, option_count(o, "--json") > 0);
+        return r;
+}
+
+/* A package that was installed anew may be the later one at a folder of another, which is the next one then; it is never
+ * one itself again.  And of a folder that came back a later package may have a folder that it has brought again. */
+static int revert(const struct options *o, struct outcome *done, struct errtext *err)
+{
+        bool more = true;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && more; i++) {
+                cleanup_revert_anew struct revert_anew anew = { 0 };
+                size_t before = done->reverted.count;
+
+                more = false;
+                r = attempt(o, done, &anew, &more, err);
+                if (r == -ENOENT && i > 0)
+                        r = 0; /* what was moved is where it was */
+                if (r < 0 && anew.count) {
+                        *err = (struct errtext){ "" };
+                        r = revert_anew_install(o, &anew, &done->kept, err);
+                        if (r == 0)
+                                r = take(&done->reverted, &anew.paths);
+                        more = true;
+                }
+                more = more && done->reverted.count > before;
+        }
+        settle(&done->reverted);
+        settle(&done->kept);
+        return r;
 }
 
 static int run(const struct options *o)
 {
         struct errtext err = { "" };
+        struct outcome done = { 0 };
         bool all = option_count(o, "--all") > 0;
-        int r;
+        int r, e = 0;
 
         if ((argument_count(o) == 0) != all) {
                 ui_error(all ? "--all takes no paths" : "nothing to revert is named");
                 ui_hint("usage: fusepkg revert %s", command_revert.usage);
                 return EXIT_USAGE;
         }
-        r = revert(o, &err);
+        r = revert(o, &done, &err);
+        if (r == 0 && done.reverted.count == 0 && done.kept.count == 0)
+                ui_say("Nothing to revert");
+        if (r == 0 || done.reverted.count || done.kept.count)
+                e = say(&done, option_count(o, "--json") > 0);
+        edit_words_release(&done.reverted);
+        edit_words_release(&done.kept);
         if (r < 0)
                 ui_error("%s", err.text[0] ? err.text : errno_name(r, (char[128]){ 0 }));
+        r = r < 0 ? r : e;
         return r == 0 ? EXIT_DONE : r == -ENOMEM ? EXIT_USAGE : EXIT_UNMET;
 }
 
