@@ -263,7 +263,6 @@ static int own_horizon(struct carry *c, const struct carry_dir *up, const char *
                        bool *is_there, uint32_t *ret)
 {
         struct edit_entry row;
-        uint32_t oldest;
         int r = edits_entry_get(c->t->edits, up->id, name, strlen(name), &row);
 
         if (r == 0) {
@@ -274,9 +273,9 @@ static int own_horizon(struct carry *c, const struct carry_dir *up, const char *
         if (r != -ENOENT)
                 return r;
         *ret = view_horizon(c->old);
-        /* Below all of it: a row that keeps some of it apart would take that away. */
-        if (*is_there && view_oldest(c->next, there->id, &oldest) == 0 && oldest <= *ret)
-                *ret = oldest ? oldest - 1 : 0;
+        /* Below all of it, and all that is pinned in it: a row that keeps some of it apart would take that away. */
+        if (*is_there && view_cut_horizon(c->next, up->below, name, strlen(name), ret) < 0)
+                *ret = 0;
         return 0;
 }
 

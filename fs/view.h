@@ -119,8 +119,6 @@ int view_path_before(const struct view *v, uint64_t id, struct buf *ret);
 /* The highest slot that provides a node: of a file its own, of a directory its latest provider; 0: the base, or the
  * view itself. -ENOENT: no such node. */
 int view_newest(const struct view *v, uint64_t id, uint32_t *ret);
-/* The lowest. */
-int view_oldest(const struct view *v, uint64_t id, uint32_t *ret);
 /* The directory of NEXT that shows what is left of the directory ID of V: with the cuts kept it is ID as long as its
  * lowest provider stays, or a `dir` row pins it.  -ENOENT: nothing is left. */
 int view_successor(const struct view *v, uint64_t id, const struct view *next, uint64_t *ret);

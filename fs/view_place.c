@@ -200,16 +200,6 @@ int view_newest(const struct view *v, uint64_t id, uint32_t *ret)
         return r;
 }
 
-int view_oldest(const struct view *v, uint64_t id, uint32_t *ret)
-{
-        const struct merged_dir *d = view_merged(v, id);
-
-        if (!d)
-                return view_newest(v, id, ret);
-        *ret = d->in_base || d->provider_count == 0 ? 0 : v->slots[d->providers[0].slot].number;
-        return 0;
-}
-
 /* The directory that shows what a provider has, whose own id this is. */
 static uint64_t shown_by(const struct view *v, uint64_t id)
 {

@@ -9,6 +9,7 @@
 
 static const char sample[] = HEAD "modified 100000003 755 14 1 a%20b.py\n"
                                   "moved 100000004 d new pkg/old\n"
+                                  "moved 100000006 d newer pkg/older 12\n"
                                   "linked 100000005 twin.py pkg/x.py\n"
                                   "removed 10 f pkg/y.py\n"
                                   "added 4000000000000001 l 777 3 z%0A\n"
@@ -18,6 +19,8 @@ static const char sample[] = HEAD "modified 100000003 755 14 1 a%20b.py\n"
                                   "bad two%20words\n"
                                   "conflicting a%20b.py demo site-packages\n"
                                   "original 10 100644 pkg/y.py\n"
+                                  "blocked 3\n"
+                                  "blocked 12\n"
                                   "end\n";
 
 static void every_line_is_read(void **state)
@@ -28,7 +31,7 @@ static void every_line_is_read(void **state)
         (void)state;
         assert_int_equal(edit_report_parse(sample, strlen(sample), &r, NULL), 0);
         assert_int_equal(r.generation, 7);
-        assert_int_equal(r.change_count, 6);
+        assert_int_equal(r.change_count, 7);
         c = edit_report_find(&r, "a b.py", CHANGE_MODIFIED);
         assert_non_null(c);
         assert_int_equal(c->id, 0x100000003);
@@ -39,6 +42,8 @@ static void every_line_is_read(void **state)
         c = edit_report_find(&r, "new", CHANGE_MOVED);
         assert_string_equal(c->origin, "pkg/old");
         assert_int_equal(c->type, 'd');
+        assert_true(c->newest == UINT64_MAX);
+        assert_int_equal(edit_report_find(&r, "newer", CHANGE_MOVED)->newest, 12);
         c = edit_report_find(&r, "z\n", CHANGE_ADDED);
         assert_int_equal(c->id, UINT64_C(0x4000000000000001));
         assert_false(c->data); /* a symlink's bytes are not in a file */
@@ -52,6 +57,8 @@ static void every_line_is_read(void **state)
         assert_string_equal(r.conflicts[0].loser, "demo");
         assert_string_equal(r.conflicts[0].winner, "site-packages");
         assert_int_equal(r.originals[0].mode, 0100644);
+        assert_int_equal(r.blocked_count, 2);
+        assert_int_equal(r.blocked[1], 12);
 }
 
 static void what_is_broken_is_refused(void **state)
@@ -63,6 +70,8 @@ static void what_is_broken_is_refused(void **state)
                 HEAD "added 1 f 644 -1 a\nend\n", HEAD "modified 1 644 1 2 a\nend\n", HEAD "removed 10 f %zz\nend\n",
                 HEAD "removed 10 f %00\nend\n", HEAD "whatever\nend\n", HEAD "added 1 f 7777777 1 a\nend\n",
                 HEAD "a b c d e f g h\nend\n", HEAD "added 1 f 644 1 a b\nend\n",
+                HEAD "blocked 0\nend\n", HEAD "blocked x\nend\n", HEAD "blocked 1 2\nend\n",
+                HEAD "moved 1 d a b c\nend\n", HEAD "moved 1 d a\nend\n",
                 HEAD "modified 1 644 1 1 a b\nend\n", HEAD "conflicting a b\nend\n", HEAD "conflicting a b c d\nend\n",
         };
 

@@ -320,14 +320,14 @@ static void moved_things_go_back(void **state)
         struct place *p = *state;
 
         move("pkg/a.py", "a2.py");
-        assert_report(p, "moved # f a2.py pkg/a.py\n");
+        assert_report(p, "moved # f a2.py pkg/a.py 1\n");
         revert(p, "pkg", 0);
         nothing_is_left(p);
         move("pkg", "other");
         change("other/b.py", "b = 2\n");
         make("other/new.py", S_IFREG | 0644, "n");
         unlink_at("other/sub/c.py");
-        assert_report(p, "moved # d other pkg\nmodified # 644 6 1 other/b.py\nadded # f 644 1 other/new.py\n"
+        assert_report(p, "moved # d other pkg 1\nmodified # 644 6 1 other/b.py\nadded # f 644 1 other/new.py\n"
                          "removed # f pkg/sub/c.py\n");
         revert(p, "pkg", 2);
         nothing_is_left(p);

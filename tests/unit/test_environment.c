@@ -133,8 +133,21 @@ static void a_slot_number_is_never_used_again(void **state)
         assert_int_equal(e->slot_count, 0);
         assert_int_equal(environment_add_slot(e, &s), 0);
         assert_int_equal(s->number, 2);
+        s->name = strdup("two");
+        s->time = 7;
+        assert_int_equal(environment_add_slot(e, &s), 0);
+        s->name = strdup("three");
+        assert_int_equal(environment_renew_slot(e, 2), 0);
+        assert_int_equal(environment_renew_slot(e, 2), -ENOENT);
+        assert_int_equal(e->slot_count, 2);
+        assert_string_equal(e->slots[0].name, "three");
+        assert_string_equal(e->slots[1].name, "two");
+        assert_int_equal(e->slots[1].number, 4);
+        assert_int_equal(e->slots[1].time, 0);
         e->next_slot = ENVIRONMENT_SLOTS_MAX;
         assert_int_equal(environment_add_slot(e, &s), -ENOSPC);
+        assert_int_equal(environment_renew_slot(e, 4), -ENOSPC);
+        assert_int_equal(e->slot_count, 2);
         environment_free(e);
 }
 

@@ -248,3 +248,18 @@ def test_a_removed_folder_comes_back(venv, parts, moved):
     assert names(site / "ns") == sorted([*before, *(f"sub/{n}" for n in removed)]) and not (site / "moved").exists()
     assert venv.fusepkg("diff", "--stat").out == ""
     assert_stays(venv, "ns")
+
+
+def test_pinned_below_what_came_again(venv, parts):
+    """The lowest package of a folder that came again was installed anew: the folders in it are who they were, after another mount as well."""
+    come_again(venv, parts)
+    site = venv.site
+    venv.fusepkg("add", "-q", parts("other"))
+    before = {p: site.joinpath(p).stat().st_ino for p in ("ns", "ns/sub", "ns/sub/only1-goes")}
+    venv.fusepkg("add", "-q", "--reinstall", parts("goes"))
+    assert {p: site.joinpath(p).stat().st_ino for p in before} == before
+    os.rename(site / "ns/sub/only1-goes", site / "ns/sub/moved")
+    assert_stays(venv, "ns")
+    venv.fusepkg("add", "-q", "--reinstall", parts("stays"))
+    assert names(site / "ns/sub") == ["goes.py", "moved/x.py", "only1-other/x.py", "only1-stays/x.py", "other.py", "stays.py"]
+    assert_stays(venv, "ns")

@@ -44,8 +44,7 @@ def assert_as_installed(venv, *packages):
         assert tree(venv) == expected
         assert venv.fusepkg("diff", "--json").json()["files"] == []
         assert "all as installed" in venv.fusepkg("verify", "--deep").err
-        venv.fusepkg("umount", "-q")
-        venv.fusepkg("mount", "-q")
+        remount(venv)
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["", "unmounted"])
@@ -158,6 +157,19 @@ def test_taken_in_the_middle(venv, make_wheel):
     assert_as_installed(venv, A, B, C)
 
 
+def numbers(venv):
+    """{path: number of the node} of all that can be seen."""
+    return {os.path.join(where, n): os.lstat(os.path.join(where, n)).st_ino
+            for where, names, files in os.walk(venv.site) for n in names + files}
+
+
+def remount(venv):
+    before = numbers(venv)
+    venv.fusepkg("umount", "-q")
+    venv.fusepkg("mount", "-q")
+    assert numbers(venv) == before
+
+
 def folders(venv):
     return [p for where, names, _ in os.walk(venv.site) for n in names if not n.endswith(".dist-info") and not n.startswith(".fusepkg")
             and ".dist-info" not in where for p in [os.path.join(where, n)]]
@@ -201,8 +213,7 @@ def test_any_edits_between_any_switches(venv, make_wheel, seed):
         elif what == "unlink" and present:
             (venv.site / rng.choice(present)).unlink()
         elif what == "remount":
-            venv.fusepkg("umount", "-q")
-            venv.fusepkg("mount", "-q")
+            remount(venv)
     venv.fusepkg("revert", "-q", "--all")
     assert_as_installed(venv, *(files_of(n, v) for n, v in installed.items()))
     assert not [p for p in folders(venv) if "moved" in p or "/new" in p]
