@@ -37,7 +37,7 @@ bool dir_is_mounted(int site_fd)
 /* A directory of our mount that was given an id of the base: shows it anything of the base, still? */
 static bool shows_base(const struct update *u, const char *path)
 {
-        cleanup_close int fd = openat(u->site_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        cleanup_close int fd = openat(u->site->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         DIR *dir = fd < 0 ? NULL : fdopendir(fd);
         bool found = false;
 
@@ -59,6 +59,16 @@ static bool shows_base(const struct update *u, const char *path)
         return found;
 }
 
+static int compare_path(const void *path, const void *element)
+{
+        return strcmp(path, *(char *const *)element);
+}
+
+static bool is_taken(const struct site_now *site, const char *path)
+{
+        return site->taken_count && bsearch(path, site->taken, site->taken_count, sizeof(*site->taken), compare_path);
+}
+
 /* Does the base have the directory at PATH, as E shows it?  Through our mount its directories are those with small
  * ids; but one that the base has lost may have kept its id. */
 bool dir_base_has(const struct update *u, const struct environment *e, const char *path)
@@ -68,7 +78,11 @@ bool dir_base_has(const struct update *u, const struct environment *e, const cha
 
         if (!path[0])
                 return true;
-        if (u->site_fd < 0 || is_hidden(e, path) || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (is_hidden(e, path))
+                return false;
+        if (is_taken(u->site, path))
+                return true;
+        if (u->site->fd < 0 || fstatat(u->site->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return false;
         if (!S_ISDIR(st.st_mode) || (u->mounted && st.st_ino >> 32))
                 return false;

@@ -34,8 +34,8 @@ struct side {
 struct update {
         struct side old;
         struct side next;
-        int site_fd;
-        bool mounted; /* site_fd is our own mount */
+        const struct site_now *site;
+        bool mounted; /* site->fd is our own mount */
         struct dir_rows rows;
         struct buf path; /* of the directory that is looked at, as mounted */
 };

@@ -4,6 +4,7 @@
 #include "fs/edits_originals.h"
 #include "fs/edits_revert.h"
 #include "fs/tree_copy.h"
+#include "fs/view_private.h"
 #include "store/files.h"
 
 #include <fcntl.h>
@@ -16,6 +17,7 @@ struct request {
         bool check;
         bool originals;
         bool conflicts;
+        bool base;
         bool blocked;
         char **paths;    /* to be reverted */
         size_t count;
@@ -81,6 +83,8 @@ static int take_line(struct request *q, const char *line, struct errtext *err)
                 q->originals = true;
         else if (strcmp(line, "conflicts") == 0)
                 q->conflicts = true;
+        else if (strcmp(line, "base") == 0)
+                q->base = true;
         else if (strcmp(line, "blocked") == 0)
                 q->blocked = true;
         else if (strncmp(line, "revert ", 7) == 0)
@@ -197,7 +201,7 @@ static int write_item(const struct tree *t, const struct edit_item *item, struct
                         r = add_word(b, item->path, S_ISLNK(item->mode) ? ' ' : '\n');
                 return r < 0 || !S_ISLNK(item->mode) ? r : add_target(t, item->id, b);
         case EDIT_MOVED:
-                r = buf_printf(b, "moved %llx %c ", id, type_letter(item->mode));
+                r = buf_printf(b, "moved %llx %c ", (unsigned long long)item->shows, type_letter(item->mode));
                 break;
         case EDIT_LINKED:
                 r = buf_printf(b, "linked %llx ", id);
@@ -205,11 +209,79 @@ static int write_item(const struct tree *t, const struct edit_item *item, struct
         }
         if (r == 0)
                 r = add_word(b, item->path, ' ');
-        if (r == 0 && item->kind == EDIT_MOVED && view_newest(tree_current(t), item->id, &newest) == 0) {
+        if (r == 0 && item->kind == EDIT_MOVED && view_newest(tree_current(t), item->shows, &newest) == 0) {
                 r = add_word(b, item->origin, ' ');
                 return r < 0 ? r : buf_printf(b, "%u\n", newest);
         }
         return r < 0 ? r : add_word(b, item->origin, '\n');
+}
+
+struct listing {
+        const struct view *view;
+        struct buf path;
+        struct buf *lines;
+        int r;
+};
+
+static int list_base(const char *name, mode_t type, void *user);
+
+static int write_base(struct listing *l)
+{
+        int r = buf_add_str(l->lines, "base ");
+
+        if (r == 0)
+                r = add_word(l->lines, l->path.data, '\n');
+        if (r == 0)
+                r = base_list(l->view->base, l->view->hidden, l->path.data, list_base, l);
+        return r < 0 ? r : l->r;
+}
+
+static int list_base(const char *name, mode_t type, void *user)
+{
+        struct listing *l = user;
+        size_t len = l->path.len;
+
+        if (!S_ISDIR(type))
+                return 0;
+        l->r = buf_printf(&l->path, "/%s", name);
+        if (l->r == 0)
+                l->r = write_base(l);
+        l->path.len = len;
+        l->path.data[len] = '\0';
+        return l->r < 0;
+}
+
+static bool is_base_dir(const struct view *v, const char *path, size_t len)
+{
+        struct stat st;
+
+        return base_stat(v->base, v->hidden, path, len, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* What the base has where an item was taken from: the directories above it, which may be another's now as well, and all
+ * below it. */
+static int write_taken(const struct view *v, const struct edit_item *item, struct buf *b)
+{
+        struct listing l = { .view = v, .lines = b };
+        const char *slash = item->origin;
+        int r = 0;
+
+        if (!v->base || (item->kind != EDIT_REMOVED && item->kind != EDIT_MOVED))
+                return 0;
+        while (r == 0 && (slash = strchr(slash, '/')) && is_base_dir(v, item->origin, (size_t)(slash - item->origin))) {
+                r = buf_add_str(b, "base ");
+                if (r == 0)
+                        r = buf_add_escaped(b, item->origin, (size_t)(slash++ - item->origin));
+                if (r == 0)
+                        r = buf_add_char(b, '\n');
+        }
+        if (r < 0 || slash || !S_ISDIR(item->mode) || !is_base_dir(v, item->origin, strlen(item->origin)))
+                return r;
+        r = buf_add_str(&l.path, item->origin);
+        if (r == 0)
+                r = write_base(&l);
+        buf_release(&l.path);
+        return r;
 }
 
 static int write_report(struct tree *t, int io_fd, const struct request *q, struct buf *b, struct errtext *err)
@@ -219,6 +291,8 @@ static int write_report(struct tree *t, int io_fd, const struct request *q, stru
 
         for (size_t i = 0; q->report && r == 0 && i < items.count; i++)
                 r = write_item(t, &items.list[i], b);
+        for (size_t i = 0; q->base && r == 0 && i < items.count; i++)
+                r = write_taken(tree_current(t), &items.list[i], b);
         if (r == 0 && q->originals)
                 r = edits_originals(&items, io_fd, b, err);
         return r;

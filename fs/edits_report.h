@@ -14,6 +14,7 @@
  *     conflicts                         adds `conflicting` lines: view_conflicts.  The one line that costs what is installed, not what was edited
  *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
+ *     base                              adds `base` lines
  *     blocked                           nothing is reverted: adds `blocked` lines, of what keeps the `revert` lines from being done
  *     end
  *
@@ -30,6 +31,7 @@
  *     conflicting <path> <loser> <winner>                                packages, or `site-packages`, whose bytes at a path differ; the winner's are shown
  *     original <id> <mode, octal, with the type> <path>                  of the bare site-packages, copied to edits.originals/<id, %016x>
  *     reverted <path>
+ *     base <path>                                                        a directory that the bare site-packages has, and that is not to be seen there: it, or one above it, was moved or removed
  *     blocked <slot>                                                     a package that comes back only when it is installed anew: edits_revert.h
  *     error <sentence>                                                   alone: why nothing else was done
  *     end

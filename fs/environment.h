@@ -144,13 +144,20 @@ struct image_source {
         void *user;
 };
 
+/* Site-packages, for environment_commit: as it can be seen now, mounted or bare. */
+struct site_now {
+        int fd;
+        char *const *taken; /* directories that the bare folder has, and that edits took from their names: sorted */
+        size_t taken_count;
+};
+
 /* Makes NEXT the truth: sets its generation and time, the new slots' times and files, and the `dir` rows from what OLD
  * (NULL: none) lost; writes generated.<n>, history/<n> and the environment, synced, in this order; prunes the history.
- * DIRFD is the .fusepkg folder, whose lock the caller holds.  IMAGES must find every image of OLD and NEXT.  SITE_FD is
- * site-packages as it can be seen now, mounted or bare: it is asked which directories the base provides.  After a
+ * DIRFD is the .fusepkg folder, whose lock the caller holds.  IMAGES must find every image of OLD and NEXT.  SITE is
+ * asked which directories the base provides.  After a
  * failure the old generation is the truth, and NEXT is good for environment_free alone. */
 int environment_commit(int dirfd, const struct environment *old, struct environment *next,
-                       const struct image_source *images, int site_fd, struct errtext *err);
+                       const struct image_source *images, const struct site_now *site, struct errtext *err);
 
 /* Removes the temporary files that killed commits left in DIRFD, the .fusepkg folder, whose lock the caller holds. */
 void environment_sweep(int dirfd);

@@ -313,7 +313,7 @@ static void prune(int dirfd, const struct environment *now)
 }
 
 int environment_commit(int dirfd, const struct environment *old, struct environment *next,
-                       const struct image_source *images, int site_fd, struct errtext *err)
+                       const struct image_source *images, const struct site_now *site, struct errtext *err)
 {
         struct buf data cleanup_buf = { 0 };
         struct buf text cleanup_buf = { 0 };
@@ -323,7 +323,7 @@ int environment_commit(int dirfd, const struct environment *old, struct environm
         next->generation = (old ? old->generation : 0) + 1;
         next->time = commit_time(old);
         r = place_files(next, &data);
-        r = r < 0 ? r : environment_dirs_update(old, next, images, site_fd, err);
+        r = r < 0 ? r : environment_dirs_update(old, next, images, site, err);
         r = r < 0 ? r : format_checked(next, &text, err);
         if (r < 0)
                 return r;

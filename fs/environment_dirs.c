@@ -96,7 +96,7 @@ static uint64_t old_time(struct update *u, const struct providers *old)
                 if (slot > as_of && slot > time && brings(u, &old->list[k], from, to))
                         time = slot;
         }
-        if (time == 0 && old->base && fstatat(u->site_fd, u->path.len ? u->path.data : ".", &st, 0) == 0)
+        if (time == 0 && old->base && fstatat(u->site->fd, u->path.len ? u->path.data : ".", &st, 0) == 0)
                 time = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
         return time;
 }
@@ -260,7 +260,7 @@ static uint64_t base_id(const struct update *u, const char *path)
 {
         struct stat st;
 
-        if (!u->mounted || fstatat(u->site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+        if (!u->mounted || fstatat(u->site->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
             st.st_ino < BASE_FIRST || st.st_ino >> 32)
                 return 0;
         return st.st_ino;
@@ -279,7 +279,7 @@ static int base_changes(struct update *u, const struct environment *before, cons
                 if (hides(before, after->hidden[i]))
                         continue;
                 r = dir_rows_add(&u->rows, "", 0, u->next.e->time, u->next.e->time);
-                r = r < 0 ? r : dir_rows_of_bare(&folders, u->site_fd, after->hidden[i]);
+                r = r < 0 ? r : dir_rows_of_bare(&folders, u->site->fd, after->hidden[i]);
                 for (size_t k = 0; k < folders.count && r >= 0; k++) {
                         const char *path = folders.list[k].path;
 
@@ -342,14 +342,14 @@ static int update_rows(struct update *u, const struct image_source *images, stru
 }
 
 int environment_dirs_update(const struct environment *old, struct environment *next,
-                            const struct image_source *images, int site_fd, struct errtext *err)
+                            const struct image_source *images, const struct site_now *site, struct errtext *err)
 {
         static const struct environment none;
         struct update u = {
                 .old = { .e = old ? old : &none },
                 .next = { .e = next },
-                .site_fd = site_fd,
-                .mounted = dir_is_mounted(site_fd),
+                .site = site,
+                .mounted = dir_is_mounted(site->fd),
         };
         struct dir_rows before;
         int r = update_rows(&u, images, err);

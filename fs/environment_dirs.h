@@ -10,8 +10,8 @@
 #include "fs/environment.h"
 
 /* Replaces next->dirs, from old->dirs, the slots that left and the base's distributions that were hidden; next->time
- * must be set.  See environment_commit for IMAGES and SITE_FD; OLD may be NULL. */
+ * must be set.  See environment_commit for IMAGES and SITE; OLD may be NULL. */
 int environment_dirs_update(const struct environment *old, struct environment *next,
-                            const struct image_source *images, int site_fd, struct errtext *err);
+                            const struct image_source *images, const struct site_now *site, struct errtext *err);
 
 #endif

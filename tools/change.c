@@ -336,12 +336,13 @@ static int commit_environment(struct change *c, struct errtext *err)
 {
         const struct image_source images = { image_pool_source, c->pool };
         cleanup_close int site = openat(c->t.venv_fd, c->t.site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct site_now now = { site, c->edits.report.base.list, c->edits.report.base.count };
         struct errtext why = { "out of memory" };
         int r;
 
         if (site < 0)
                 return errtext_set(err, -errno, "cannot open '%s': %s", c->t.site, strerror(errno));
-        r = environment_commit(c->t.state_fd, c->t.environment, c->next, &images, site, &why);
+        r = environment_commit(c->t.state_fd, c->t.environment, c->next, &images, &now, &why);
         if (r < 0)
                 return errtext_set(err, r, "cannot change '%s': %.1000s", c->t.venv, why.text);
         environment_free(c->t.environment);

@@ -14,6 +14,11 @@
 
 enum { PIECE = 128 << 10 };
 
+static int by_text(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 int change_edits_load(struct change *c, struct errtext *err)
 {
         struct change_edits *e = &c->edits;
@@ -21,7 +26,11 @@ int change_edits_load(struct change *c, struct errtext *err)
 
         if (!edits_ask_needed(&c->t))
                 return 0;
-        r = edits_ask(&c->t, "report\n", &e->report, err);
+        r = edits_ask(&c->t, "report\nbase\n", &e->report, err);
+        if (r < 0) /* a mount of a version that does not tell */
+                r = edits_ask(&c->t, "report\n", &e->report, err);
+        if (r == 0 && e->report.base.count)
+                qsort(e->report.base.list, e->report.base.count, sizeof(*e->report.base.list), by_text);
         if (r == 0)
                 r = edit_dists_load(&c->t, &e->report, &e->dists, err);
         for (size_t i = 0; r == 0 && i < e->dists.removed_count; i++)

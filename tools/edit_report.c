@@ -271,6 +271,8 @@ static int parse_line(char *text, struct edit_report *report)
                 return parse_reverted(&l, report);
         if (strcmp(l.words[0], "bad") == 0)
                 return parse_word(&l, &report->bad);
+        if (strcmp(l.words[0], "base") == 0)
+                return parse_word(&l, &report->base);
         if (strcmp(l.words[0], "conflicting") == 0)
                 return parse_conflict(&l, report);
         if (strcmp(l.words[0], "original") == 0)
@@ -328,6 +330,7 @@ void edit_report_release(struct edit_report *r)
         edit_words_release(&r->kept);
         edit_words_release(&r->reverted);
         edit_words_release(&r->bad);
+        edit_words_release(&r->base);
         free(r->blocked);
         *r = (struct edit_report){ 0 };
 }

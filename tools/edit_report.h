@@ -55,6 +55,7 @@ struct edit_report {
         struct edit_words kept;      /* "7/pkg/a.py": below .fusepkg/kept */
         struct edit_words reverted;
         struct edit_words bad;       /* sentences */
+        struct edit_words base;      /* directories of the bare site-packages that are not to be seen there */
         uint32_t *blocked;           /* slots */
         size_t blocked_count;
 };

@@ -123,7 +123,7 @@ static inline int commit_only(struct world *w, struct environment *e)
 {
         struct image_source images = { get_image, w };
         struct errtext err = { "" };
-        int r = environment_commit(w->state_fd, w->now, e, &images, w->site_fd, &err);
+        int r = environment_commit(w->state_fd, w->now, e, &images, &(const struct site_now){ .fd = w->site_fd }, &err);
 
         if (r < 0 && !err.text[0])
                 fail_msg("an error without words: %d", r);

@@ -122,6 +122,8 @@ static inline void commit_environment(struct place *p, struct environment *next)
         struct image_source source = { image_pool_source, p->pool };
         struct errtext err = { "" };
         int site = openat(p->fd, "site", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct environment *old = p->environment->generation ? p->environment : NULL;
+        const struct site_now now = { .fd = site };
 
         for (size_t i = 0; i < next->slot_count; i++)
                 if (next->slots[i].time == 0) {
@@ -130,8 +132,7 @@ static inline void commit_environment(struct place *p, struct environment *next)
                         assert_int_equal(image_pool_get(p->pool, next->slots[i].image, &img, NULL), 0);
                         next->slots[i].files[1].size = image_record_size(img) + next->slots[i].files[1].length;
                 }
-        assert_int_equal(environment_commit(p->state_fd, p->environment->generation ? p->environment : NULL, next, &source, site,
-                                            &err), 0);
+        assert_int_equal(environment_commit(p->state_fd, old, next, &source, &now, &err), 0);
         if (!p->base) {
                 int numbers = openat(p->state_fd, BASE_NODES_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 
