@@ -89,8 +89,10 @@ static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_
 {
         cleanup_buf struct buf name = { 0 };
         uint64_t dir;
-        int r = view_place(items->plain, id, &dir, &name);
+        int r = view_place(tree_current(items->tree), id, &dir, &name);
 
+        if (r == -ENOENT)
+                r = view_place(items->plain, id, &dir, &name);
         if (r == -ENOENT)
                 r = view_place_before(tree_current(items->tree), id, &dir, &name);
         if (r < 0)
@@ -208,15 +210,8 @@ static bool is_first(const struct rows *names, const struct row *row)
 static int add_made(struct edit_items *items, const struct row *row, const struct rows *names)
 {
         struct edit_item item = { 0 };
-        struct edit_node n;
-        bool stored;
-        int r = tree_node(items->tree, row->id, &n, &stored);
+        int r;
 
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        /* The environment has got a directory there meanwhile: it is both. */
-        if (S_ISDIR(n.mode) && n.below)
-                return 0;
         if (is_first(names, row))
                 return add_named(items, EDIT_ADDED, row, item);
         r = edit_items_path_in(items, names->list[0].dir, names->list[0].name, &item.origin);
@@ -242,17 +237,16 @@ static bool is_same_place(struct edit_items *items, const struct row *row, const
                                                 strcmp(path, item->origin) == 0);
 }
 
-/* A name that was given to something of the environment. */
-static int add_given(struct edit_items *items, const struct row *row, const struct rows *names)
+/* A name that was given to something of the environment, SHOWN: the node, or what a directory shows below itself. */
+static int add_given(struct edit_items *items, const struct row *row, uint64_t shown, const struct rows *names)
 {
-        struct edit_item item = { 0 };
+        struct edit_item item = { .shows = shown };
         bool own;
-        int r = is_left(items->tree, row->id) ?
-                        -ENOENT :
-                        own_place(items, row->id, &item.origin_dir, &item.origin_name);
+        int r = is_left(items->tree, shown) ? -ENOENT :
+                                              own_place(items, shown, &item.origin_dir, &item.origin_name);
 
         if (r == 0)
-                r = edit_items_env_path(items, row->id, &item.origin);
+                r = edit_items_env_path(items, shown, &item.origin);
         if (r == -ENOENT) { /* its package has left, or its place was taken away */
                 edit_item_release(&item);
                 return add_named(items, EDIT_ADDED, row, (struct edit_item){ 0 });
@@ -269,15 +263,30 @@ static int add_given(struct edit_items *items, const struct row *row, const stru
         return add_named(items, !own && is_first(names, row) ? EDIT_MOVED : EDIT_LINKED, row, item);
 }
 
+/* Has the environment got a directory at a name meanwhile, so that it is both? */
+static bool is_both(struct tree *t, const struct row *row, uint64_t below)
+{
+        struct node n;
+
+        return tree_lookup_below(t, row->dir, row->name, strlen(row->name), &n) == 0 && n.id == below;
+}
+
 static int add_name(struct edit_items *items, const struct row *row)
 {
         struct rows names = { 0 };
+        struct edit_node n;
+        bool stored, adds = false;
         int r = names_of(items->tree, row->id, &names);
 
-        if (r == 0 && names.count)
-                r = edits_is_new(row->id) ? add_made(items, row, &names) : add_given(items, row, &names);
+        if (r == 0 && names.count && S_ISDIR(row->type)) {
+                r = tree_node(items->tree, row->id, &n, &stored);
+                adds = r == 0 && n.below && n.below != row->id;
+        }
+        if (r == 0 && names.count && !(adds && is_both(items->tree, row, n.below)))
+                r = edits_is_new(row->id) && !adds ? add_made(items, row, &names) :
+                                                     add_given(items, row, adds ? n.below : row->id, &names);
         rows_release(&names);
-        return r;
+        return r == -ENOENT ? 0 : r;
 }
 
 bool edit_items_shown(struct edit_items *items, uint64_t id)

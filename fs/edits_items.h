@@ -22,6 +22,7 @@ struct edit_item {
         mode_t mode;         /* with the type */
         uint64_t size;
         bool data;           /* it has a data file */
+        uint64_t shows;      /* EDIT_MOVED: the environment's node: ID, or of a directory what it shows below itself */
         bool part;           /* EDIT_REMOVED: of a directory that was removed and has come again with a later package */
         uint64_t dir;        /* the row: a directory and a name in it; of EDIT_MODIFIED there is none */
         char *name;          /* or NULL */

@@ -135,7 +135,7 @@ static bool is_there(struct edit_items *items, const struct row *row, uint64_t b
         struct node now;
         bool stored;
 
-        if (below == row->id || edit_items_shown(items, below))
+        if (below == row->id || edit_items_shown(items, tree_above_locked(items->tree, below)))
                 return true;
         if (tree_lookup_below(items->tree, row->dir, row->name, strlen(row->name), &now) == 0 &&
             !tree_row_hides(items->tree, &entry, now.id, now.st.st_mode))

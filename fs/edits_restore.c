@@ -79,8 +79,9 @@ static int drop_name(struct restoring *r, uint64_t dir, const char *name)
 
 static int drop_names(struct restoring *r, const struct edit_item *item)
 {
-        /* Of a package that has left it is made here, too. */
-        bool made = edits_is_new(item->id) || item->kind == EDIT_ADDED;
+        /* Of a package that has left it is made here, too; and what shows another has that go back without it. */
+        bool made = edits_is_new(item->id) || item->kind == EDIT_ADDED ||
+                    (item->kind == EDIT_MOVED && item->shows != item->id);
         struct ids *ids = made ? &r->made : S_ISDIR(item->mode) ? &r->dirs : &r->files;
         int e = add_id(ids, item->id);
 
@@ -102,6 +103,39 @@ static int count_one(const struct edit_entry *n, void *user)
         return 0;
 }
 
+static int lose_names(struct restoring *r, uint64_t id);
+
+struct losing {
+        struct restoring *restoring;
+        struct ids made;
+};
+
+static int take_child(const struct edit_entry *n, void *user)
+{
+        struct losing *l = user;
+        struct restoring *r = l->restoring;
+
+        if (n->id == 0)
+                return 0;
+        if (edits_is_new(n->id) || view_is_retired(tree_current(r->tree), n->id))
+                return add_id(&l->made, n->id);
+        return add_id(S_ISDIR(n->type) ? &r->dirs : &r->files, n->id);
+}
+
+/* What is no change of its own, as it was where the environment has it, loses its name with the directory. */
+static int lose_rows(struct restoring *r, uint64_t dir)
+{
+        struct losing l = { .restoring = r };
+        int e = edits_entries(r->tree->edits, dir, 0, 0, take_child, &l);
+
+        if (e == 0)
+                e = edits_drop_dir(r->tree->edits, dir);
+        for (size_t i = 0; e == 0 && i < l.made.count; i++)
+                e = lose_names(r, l.made.list[i]);
+        free(l.made.list);
+        return e;
+}
+
 static int lose_names(struct restoring *r, uint64_t id)
 {
         struct edit_node n;
@@ -111,7 +145,7 @@ static int lose_names(struct restoring *r, uint64_t id)
         if (e == 0)
                 e = edits_entries_of(r->tree->edits, id, count_one, &names);
         if (e == 0 && S_ISDIR(n.mode))
-                e = edits_drop_dir(r->tree->edits, id);
+                e = lose_rows(r, id);
         if (e < 0)
                 return e == -ENOENT ? tell(r, id, NULL) : e;
         n.links = names;
@@ -225,9 +259,8 @@ static int look_at_dir(struct restoring *r, uint64_t id)
         e = edits_entries(r->tree->edits, id, 0, 0, count_subdirs, &c);
         if (e < 0)
                 return e;
-        if (!edits_is_new(id)) {
-                if (view_getattr(tree_current(r->tree), id, &v) < 0)
-                        return 0;
+        /* One whose number is of a slot that left shows what it shows. */
+        if (!edits_is_new(id) && view_getattr(tree_current(r->tree), id, &v) == 0) {
                 if (is_reset(r, id) || n.links == 0) {
                         n.mode = v.st.st_mode;
                         n.uid = v.st.st_uid;

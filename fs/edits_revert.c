@@ -198,18 +198,29 @@ static int say_reverted(const struct choice *c, struct buf *lines)
         return r;
 }
 
-/* A directory that went from its name, to which a later package has brought another since: the two would have to
- * become one under those who stand in them. */
+/* Is there a way back for what was moved: is it, or is one above it, of a directory that went from its name, to which a
+ * later package has brought another since?  The two would have to become one under those who stand in them.  In one
+ * that is somewhere else now it can be where it was. */
+static bool is_homeless(struct tree *t, uint64_t id)
+{
+        for (bool own = true; id != NODE_ROOT; own = false) {
+                cleanup_buf struct buf name = { 0 }, path = { 0 };
+                uint64_t dir;
+
+                if (view_place(tree_current(t), id, &dir, &name) == -ENOENT)
+                        return own || tree_path_locked(t, tree_above_locked(t, id), &path) < 0;
+                id = dir;
+        }
+        return false;
+}
+
 static bool is_blocked(const struct choice *c, size_t i)
 {
         const struct edit_item *item = &c->items->list[i];
-        cleanup_buf struct buf name = { 0 };
-        uint64_t dir;
 
         if (!c->chosen[i] || item->part)
                 return c->chosen[i];
-        return item->kind == EDIT_MOVED && S_ISDIR(item->mode) &&
-               view_place(tree_current(c->items->tree), item->id, &dir, &name) == -ENOENT;
+        return item->kind == EDIT_MOVED && is_homeless(c->items->tree, item->shows);
 }
 
 static int check_cuts(const struct choice *c, struct errtext *err)
@@ -336,7 +347,7 @@ static int add_slots(const struct edit_items *items, const struct edit_item *ite
         if (!S_ISDIR(item->mode))
                 return add_slot(s, item->id);
         s->view = item->part ? items->plain : tree_current(items->tree);
-        r = view_readdir(s->view, item->id, 0, add_slots_below, s);
+        r = view_readdir(s->view, item->part ? item->id : item->shows, 0, add_slots_below, s);
         return r < 0 ? r : s->r;
 }
 

@@ -1,5 +1,6 @@
 """revert of what cannot become one with what came again at its name: the package is installed anew.  FUSEPKG_TEST_SEED is one
 more seed of the random test."""
+import contextlib
 import os
 import random
 import shutil
@@ -24,7 +25,7 @@ def tree(venv):
         folders[:] = [f for f in folders if not f.endswith(".dist-info") and not f.startswith(".fusepkg")]
         for name in names:
             path = os.path.join(where, name)
-            if name == ".fusepkg":
+            if name in (".fusepkg", "fusepkg.pth") or name.endswith(".egg-info") or os.path.islink(path):
                 continue
             with open(path) as f:
                 found[os.path.relpath(path, venv.site)] = f.read()
@@ -180,15 +181,74 @@ def files_of(name, version):
     return {f"ns/{name}.py": text, f"ns/sub/{name}.py": text, f"ns/sub/{name}/deep/{name}.py": text, f"{name}/own.py": text}
 
 
+class Edits:
+    """Changes at random places of what can be seen."""
+
+    def __init__(self, venv, rng):
+        self.venv, self.rng, self.count = venv, rng, 0
+
+    def __call__(self, what):
+        self.count += 1
+        places, present = folders(self.venv), sorted(tree(self.venv))
+        if what == "mkdir":
+            with contextlib.suppress(NotADirectoryError, FileExistsError):
+                os.makedirs(self.venv.site / f"ns/sub/new{self.count}")
+        elif places and what in ("rmtree", "rename", "make", "flatten"):
+            getattr(self, what)(self.rng.choice(places), places)
+        elif present and what in ("edit", "unlink", "link", "symlink", "unfold"):
+            getattr(self, what)(self.venv.site / self.rng.choice(present))
+
+    def rmtree(self, place, _):
+        shutil.rmtree(place)
+
+    def rename(self, place, places):
+        into = self.rng.choice([self.venv.site] + [p for p in places if not (p + "/").startswith(place + "/")])
+        os.rename(place, os.path.join(into, f"moved{self.count}"))
+
+    def make(self, place, _):
+        with open(os.path.join(place, f"made{self.count}"), "w") as f:
+            f.write("made\n")
+
+    def flatten(self, place, _):
+        shutil.rmtree(place)
+        with open(place, "w") as f:
+            f.write("file\n")
+
+    def edit(self, path):
+        path.write_text(f"edited {self.count}\n")
+
+    def unlink(self, path):
+        path.unlink()
+
+    def link(self, path):
+        os.link(path, self.venv.site / f"linked{self.count}")
+
+    def symlink(self, path):
+        path.unlink()
+        path.symlink_to(f"../linked{self.count}")
+
+    def unfold(self, path):
+        path.unlink()
+        path.mkdir()
+        (path / "inside").write_text("inside\n")
+
+
+EDITS = ["rmtree", "rename"] * 3 + ["make", "mkdir", "flatten", "edit", "unlink", "link", "symlink", "unfold"]
+
+
+@pytest.mark.parametrize("base", [False, True], ids=["", "base"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_any_edits_between_any_switches(venv, make_wheel, seed):
+def test_any_edits_between_any_switches(venv, make_wheel, seed, base):
     rng = random.Random(seed)
-    installed = {}
+    edits = Edits(venv, rng)
     wheels = {(n, v): make_wheel(n, v, files_of(n, v)) for n in "abcd" for v in ("1.0", "2.0")}
-    for step in range(rng.randrange(6, 30)):
-        what = rng.choice(["add", "add", "remove", "rmtree", "rmtree", "rename", "rename", "edit", "make", "unlink", "remount", "mkdir"])
-        places = folders(venv)
-        present = sorted(tree(venv)) if installed else []
+    bare = files_of("bare", "1.0") if base else {}
+    for path, text in bare.items():
+        (venv.site / path).parent.mkdir(parents=True, exist_ok=True)
+        (venv.site / path).write_text(text)
+    installed = {}
+    for _ in range(rng.randrange(6, 30)):
+        what = rng.choice([*EDITS, "remount", *["add"] * 3, "remove"])
         if what == "add" or not installed:
             name, version = rng.choice(sorted(wheels))
             venv.fusepkg("add", "-q", "--reinstall", wheels[name, version])
@@ -197,23 +257,16 @@ def test_any_edits_between_any_switches(venv, make_wheel, seed):
             name = rng.choice(sorted(installed))
             venv.fusepkg("remove", "-q", name)
             del installed[name]
-        elif what == "rmtree" and places:
-            shutil.rmtree(rng.choice(places))
-        elif what == "rename" and places:
-            place = rng.choice(places)
-            into = rng.choice([venv.site] + [p for p in places if not (p + "/").startswith(place + "/")])
-            os.rename(place, os.path.join(into, f"moved{step}"))
-        elif what == "edit" and present:
-            (venv.site / rng.choice(present)).write_text(f"edited {step}\n")
-        elif what == "make" and places:
-            with open(os.path.join(rng.choice(places), f"made{step}"), "w") as f:
-                f.write("made\n")
-        elif what == "mkdir":
-            os.makedirs(os.path.join(venv.site, "ns/sub", f"new{step}"), exist_ok=True)
-        elif what == "unlink" and present:
-            (venv.site / rng.choice(present)).unlink()
         elif what == "remount":
             remount(venv)
-    venv.fusepkg("revert", "-q", "--all")
-    assert_as_installed(venv, *(files_of(n, v) for n, v in installed.items()))
+        else:
+            edits(what)
+    said = venv.fusepkg("revert", "-q", "--all", status=None)
+    if base and said.status:
+        assert "it is of the bare site-packages" in said.err
+        assert not [d for d in venv.fusepkg("verify", "--json", status=None).json()["differences"] if d["kind"] == "bad"]
+        remount(venv)
+        return
+    assert said.status == 0, said
+    assert_as_installed(venv, bare, *(files_of(n, v) for n, v in installed.items()))
     assert not [p for p in folders(venv) if "moved" in p or "/new" in p]
