@@ -19,6 +19,7 @@ static const char sample[] = HEAD "modified 100000003 755 14 1 a%20b.py\n"
                                   "bad two%20words\n"
                                   "conflicting a%20b.py demo site-packages\n"
                                   "original 10 100644 pkg/y.py\n"
+                                  "base ns/a%20b\n"
                                   "blocked 3\n"
                                   "blocked 12\n"
                                   "end\n";
@@ -57,6 +58,7 @@ static void every_line_is_read(void **state)
         assert_string_equal(r.conflicts[0].loser, "demo");
         assert_string_equal(r.conflicts[0].winner, "site-packages");
         assert_int_equal(r.originals[0].mode, 0100644);
+        assert_string_equal(r.base.list[0], "ns/a b");
         assert_int_equal(r.blocked_count, 2);
         assert_int_equal(r.blocked[1], 12);
 }

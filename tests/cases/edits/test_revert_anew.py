@@ -158,6 +158,18 @@ def test_taken_in_the_middle(venv, make_wheel):
     assert_as_installed(venv, A, B, C)
 
 
+@pytest.mark.parametrize("what", ["ns/a", "ns/a/x.py", "ns/a.txt"])
+def test_what_was_moved_out_of_it(venv, make_wheel, what):
+    """What it came from is gone, and the folder that is there now is another."""
+    venv.fusepkg("add", "-q", make_wheel("a", files=A))
+    os.rename(venv.site / what, venv.site / "moved")
+    shutil.rmtree(venv.site / "ns")
+    venv.fusepkg("add", "-q", make_wheel("b", files=B))
+    venv.fusepkg("revert", "-q", "--all")
+    assert not (venv.site / "moved").exists()
+    assert_as_installed(venv, A, B)
+
+
 def numbers(venv):
     """{path: number of the node} of all that can be seen."""
     return {os.path.join(where, n): os.lstat(os.path.join(where, n)).st_ino
