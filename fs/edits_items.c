@@ -84,6 +84,14 @@ int edit_items_env_path(const struct edit_items *items, uint64_t id, char **ret)
         return r == 0 && !*ret ? -ENOMEM : r;
 }
 
+/* The same of a name of the environment: of a directory that was removed nothing is seen, though the view has it. */
+static bool shows_still(struct edit_items *items, uint64_t dir, const char *name, uint64_t id)
+{
+        const char *above;
+
+        return shows(items->tree, dir, name, id) && tree_paths_find(&items->paths, items->tree, dir, &above) == 0;
+}
+
 /* Where the view has a node, as the rows name directories. */
 static int own_place(const struct edit_items *items, uint64_t id, uint64_t *ret_dir, char **ret_name)
 {
@@ -259,7 +267,7 @@ static int add_given(struct edit_items *items, const struct row *row, uint64_t s
                 edit_item_release(&item);
                 return 0;
         }
-        own = shows(items->tree, item.origin_dir, item.origin_name, row->id);
+        own = shows_still(items, item.origin_dir, item.origin_name, row->id);
         return add_named(items, !own && is_first(names, row) ? EDIT_MOVED : EDIT_LINKED, row, item);
 }
 
@@ -308,7 +316,7 @@ static int node_path(struct edit_items *items, uint64_t id, char **ret)
         uint64_t dir;
         int r;
 
-        if (own_place(items, id, &dir, &name) == 0 && shows(items->tree, dir, name, id))
+        if (own_place(items, id, &dir, &name) == 0 && shows_still(items, dir, name, id))
                 return edit_items_path_in(items, dir, name, ret);
         r = tree_path_locked(items->tree, id, &path);
         if (r < 0)
