@@ -212,7 +212,12 @@ static int origin_of(const struct diff *d, const char *path, struct buf *ret)
         return best ? buf_printf(ret, "%s%s", best->origin, path + strlen(best->path)) : 0;
 }
 
-/* What has another name now: another row says whether it was changed, too. */
+static struct diff_side made_side(const struct edit_change *c)
+{
+        return (struct diff_side){ DIFF_DATA, c->id, type_of(c->type) | c->mode, c->size, c->target };
+}
+
+/* What has another name now: another row says whether it was changed, too, or what it is, if it was made here. */
 static struct diff_side new_side(const struct diff *d, const struct edit_change *c, const struct diff_side *old)
 {
         struct diff_side s = *old;
@@ -220,6 +225,8 @@ static struct diff_side new_side(const struct diff *d, const struct edit_change 
         for (size_t i = 0; c->kind == CHANGE_LINKED && i < d->report.change_count; i++) {
                 const struct edit_change *other = &d->report.changes[i];
 
+                if (other->kind == CHANGE_ADDED && other->id == c->id)
+                        return made_side(other);
                 if (other->kind != CHANGE_MODIFIED || other->id != c->id)
                         continue;
                 s.mode = (old->mode & S_IFMT) | other->mode;
@@ -255,9 +262,11 @@ static int add_change(struct diff *d, const struct edit_change *c)
                 if (!f.old.mode)
                         f.old.mode = type_of(c->type);
                 f.new = new_side(d, c, &f.old);
+                if (c->kind == CHANGE_LINKED && f.old.where == DIFF_UNKNOWN)
+                        f.old = (struct diff_side){ 0 };
                 return add_file(d, f, c->path, c->origin);
         case CHANGE_ADDED:
-                f.new = (struct diff_side){ DIFF_DATA, c->id, type_of(c->type) | c->mode, c->size, c->target };
+                f.new = made_side(c);
                 return add_file(d, f, c->path, NULL);
         }
         return 0;
