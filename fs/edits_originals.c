@@ -117,6 +117,8 @@ int edits_originals(const struct edit_items *items, int state_fd, struct buf *li
                         r = write_below(&w, item->id, item->origin);
                 else if (item->kind == EDIT_MODIFIED && item->data)
                         r = write_below(&w, item->id, item->path);
+                else if (item->kind == EDIT_LINKED || (item->kind == EDIT_MOVED && !S_ISDIR(item->mode)))
+                        r = write_below(&w, item->id, item->origin);
         }
         return r < 0 ? errtext_set(err, r, "cannot copy what the bare site-packages has: %s",
                                    errno_name(r, (char[128]){ 0 })) :
