@@ -31,7 +31,7 @@ static const char *what(const struct diff_file *f)
         case CHANGE_REMOVED:
                 return "removed";
         case CHANGE_MODIFIED:
-                return f->new.where == DIFF_DATA ? "modified" : "mode";
+                return diff_is_other(f) ? "modified" : "mode";
         case CHANGE_MOVED:
                 return "moved";
         case CHANGE_LINKED:
@@ -95,18 +95,6 @@ static int show_file(struct showing *s, const struct diff_file *f, struct errtex
         else
                 printf(" %s | +%zu -%zu\n", name.data, lines.added, lines.removed);
         return 0;
-}
-
-/* A new folder is said only when nothing in it is. */
-static bool is_shown(const struct diff *d, size_t i)
-{
-        const struct diff_file *f = &d->files[i];
-
-        if (f->owned)
-                return false;
-        if (f->kind != CHANGE_ADDED || !S_ISDIR(f->new.mode))
-                return true;
-        return !(i + 1 < d->count && edit_path_is_within(d->files[i + 1].path, f->path));
 }
 
 static void print_dist(const struct edit_dist *dist, bool gone)
@@ -176,7 +164,7 @@ static int show(struct showing *s, struct errtext *err)
         s->files = json_array();
         dists = show_dists(s);
         for (size_t i = 0; r == 0 && i < s->d->count; i++) {
-                if (!is_shown(s->d, i) || is_said(s, &s->d->files[i]) || diff_is_same(s->d, &s->d->files[i]))
+                if (!diff_is_shown(s->d, i) || is_said(s, &s->d->files[i]) || diff_is_same(s->d, &s->d->files[i]))
                         continue;
                 s->last = &s->d->files[i];
                 files++;
@@ -197,7 +185,7 @@ static int run(const struct options *o)
         cleanup_diff struct diff d = DIFF_INIT;
         struct showing s = { .d = &d };
         struct errtext err = { "" };
-        int r = diff_open(o, option_count(o, "--generated") > 0, "", &d, &err);
+        int r = diff_open(o, DIFF_EACH_ONCE | (option_count(o, "--generated") ? DIFF_GENERATED : 0), "", &d, &err);
 
         if (option_count(o, "--json"))
                 s.form = FORM_JSON;

@@ -19,7 +19,7 @@ static const struct edit_original *find_original(const struct diff *d, uint64_t 
         return NULL;
 }
 
-static struct diff_side old_side(const struct diff *d, uint64_t id)
+struct diff_side diff_old_side(const struct diff *d, uint64_t id)
 {
         const struct edit_original *o = find_original(d, id);
         struct diff_side s = { .where = DIFF_UNKNOWN, .id = id };
@@ -112,12 +112,10 @@ int diff_side_open(const struct diff *d, const struct diff_side *s)
 
 /* Files -------------------------------------------------------------------------------------------------------- */
 
-static int add_file(struct diff *d, struct diff_file f, const char *path, const char *from)
+int diff_add(struct diff *d, struct diff_file f, const char *path, const char *from)
 {
         struct diff_file *more = d->files;
 
-        if (!edit_filter_wants(&d->filter, f.old.id ? f.old.id : f.new.id, path, from))
-                return 0;
         if (!d->generated && edit_path_is_generated(path))
                 return 0;
         if ((d->count & (d->count - 1)) == 0) {
@@ -150,6 +148,8 @@ static int expand(const struct view_dirent *e, void *user)
         struct expanding *x = user;
         size_t len = x->path.len;
 
+        if (diff_own_has(x->d, e->id))
+                return 0;
         x->r = buf_printf(&x->path, "/%.*s", (int)e->name.len, e->name.data);
         if (x->r == 0)
                 x->r = add_removed(x->d, e->id, x->path.data, S_ISDIR(e->type) ? 'd' : S_ISLNK(e->type) ? 'l' : 'f');
@@ -158,7 +158,7 @@ static int expand(const struct view_dirent *e, void *user)
         return x->r < 0;
 }
 
-/* Of a folder that was removed all that was in it. */
+/* Of a folder that was removed all that was in it then. */
 static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
 {
         struct diff_file f = { .kind = CHANGE_REMOVED,
@@ -167,10 +167,10 @@ static int add_removed(struct diff *d, uint64_t id, const char *path, char type)
         int r;
 
         if (type != 'd') {
-                f.old = old_side(d, id);
+                f.old = diff_old_side(d, id);
                 if (!f.old.mode)
                         f.old.mode = type_of(type) | 0644;
-                return add_file(d, f, path, NULL);
+                return diff_add(d, f, path, NULL);
         }
         r = buf_add_str(&x.path, path);
         if (r == 0)
@@ -189,7 +189,7 @@ static int add_removed_dir(struct diff *d, const struct edit_change *c)
         for (size_t i = 0; !d->views.base && r == 0 && i < d->report.original_count; i++) {
                 const struct edit_original *o = &d->report.originals[i];
 
-                if (edit_path_is_within(o->path, c->path))
+                if (edit_path_is_within(o->path, c->path) && !diff_own_has(d, o->id))
                         r = add_removed(d, o->id, o->path, S_ISLNK(o->mode) ? 'l' : 'f');
         }
         if (r < 0 || (c->id >> 32 == 0 && view_find(d->view, c->path, &n) < 0))
@@ -248,32 +248,32 @@ static int add_change(struct diff *d, const struct edit_change *c)
         case CHANGE_REMOVED:
                 return c->type == 'd' ? add_removed_dir(d, c) : add_removed(d, c->id, c->path, c->type);
         case CHANGE_MODIFIED:
-                f.old = old_side(d, c->id);
+                f.old = diff_old_side(d, c->id);
                 f.new = f.old;
                 f.new.mode = (f.old.mode ? f.old.mode & S_IFMT : S_IFREG) | c->mode;
                 f.new.size = c->size;
                 if (c->data)
                         f.new.where = DIFF_DATA;
                 r = origin_of(d, c->path, &from);
-                return r < 0 ? r : add_file(d, f, c->path, from.data);
+                return r < 0 ? r : diff_add(d, f, c->path, from.data);
         case CHANGE_MOVED:
         case CHANGE_LINKED:
-                f.old = old_side(d, c->id);
+                f.old = diff_old_side(d, c->id);
                 if (!f.old.mode)
                         f.old.mode = type_of(c->type);
                 f.new = new_side(d, c, &f.old);
                 if (c->kind == CHANGE_LINKED && f.old.where == DIFF_UNKNOWN)
                         f.old = (struct diff_side){ 0 };
-                return add_file(d, f, c->path, c->origin);
+                return diff_add(d, f, c->path, c->origin);
         case CHANGE_ADDED:
                 f.new = made_side(c);
-                return add_file(d, f, c->path, NULL);
+                return diff_add(d, f, c->path, NULL);
         }
         return 0;
 }
 
 /* What is in a folder follows it at once: "a", "a/x", "a-1.0". */
-static int path_order(const char *a, const char *b)
+int diff_path_order(const char *a, const char *b)
 {
         while (*a && *a == *b) {
                 a++;
@@ -285,7 +285,7 @@ static int path_order(const char *a, const char *b)
 static int by_path(const void *a, const void *b)
 {
         const struct diff_file *x = a, *y = b;
-        int order = path_order(x->path, y->path);
+        int order = diff_path_order(x->path, y->path);
 
         return order ? order : (int)x->kind - (int)y->kind;
 }
@@ -311,6 +311,43 @@ static void join(struct diff *d)
         d->count = n;
 }
 
+void diff_sort(struct diff *d)
+{
+        if (d->count)
+                qsort(d->files, d->count, sizeof(*d->files), by_path);
+        join(d);
+}
+
+/* When all is known: what was removed may be another package's than what is there now. */
+static void choose(struct diff *d)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->count; i++) {
+                struct diff_file *f = &d->files[i];
+
+                if ((f->old.id && edit_filter_wants(&d->filter, f->old.id, f->path, f->from)) ||
+                    (f->new.id && edit_filter_wants(&d->filter, f->new.id, f->path, f->from))) {
+                        d->files[n++] = *f;
+                } else {
+                        free(f->path);
+                        free(f->from);
+                }
+        }
+        d->count = n;
+}
+
+bool diff_is_shown(const struct diff *d, size_t i)
+{
+        const struct diff_file *f = &d->files[i];
+
+        if (f->owned)
+                return false;
+        if (f->kind != CHANGE_ADDED || !S_ISDIR(f->new.mode))
+                return true;
+        return !(i + 1 < d->count && edit_path_is_within(d->files[i + 1].path, f->path));
+}
+
 /* --- */
 
 static int ask(struct diff *d, const char *more, struct errtext *err)
@@ -326,26 +363,28 @@ static int ask(struct diff *d, const char *more, struct errtext *err)
         return r < 0 ? r : edits_ask(&d->t, request.data, &d->report, err);
 }
 
-static int collect(struct diff *d, struct errtext *err)
+static int collect(struct diff *d, bool each_once, struct errtext *err)
 {
-        int r = 0;
+        int r = diff_own_load(d);
 
         for (size_t i = 0; r == 0 && i < d->report.change_count; i++)
                 r = add_change(d, &d->report.changes[i]);
+        if (r == 0)
+                diff_sort(d);
+        if (r == 0 && each_once)
+                r = diff_replaced(d);
         if (r < 0)
                 return errtext_set(err, r, "cannot compare with what was installed: %s",
                                    errno_name(r, (char[128]){ 0 }));
-        if (d->count)
-                qsort(d->files, d->count, sizeof(*d->files), by_path);
-        join(d);
+        choose(d);
         return 0;
 }
 
-int diff_open(const struct options *o, bool generated, const char *more, struct diff *ret, struct errtext *err)
+int diff_open(const struct options *o, unsigned flags, const char *more, struct diff *ret, struct errtext *err)
 {
         int r = target_open(o, &ret->t, err);
 
-        ret->generated = generated;
+        ret->generated = flags & DIFF_GENERATED;
         ret->views.target = &ret->t;
         if (r == 0 && !ret->t.environment)
                 r = errtext_set(err, -ENOENT, "fusepkg has installed nothing in '%s'", ret->t.venv);
@@ -359,7 +398,7 @@ int diff_open(const struct options *o, bool generated, const char *more, struct 
                 r = edit_filter_load(&ret->dists, &ret->views, o, &ret->filter, err);
         if (r == 0)
                 r = edit_view_for(&ret->views, &ret->report, &ret->view, err);
-        return r < 0 ? r : collect(ret, err);
+        return r < 0 ? r : collect(ret, flags & DIFF_EACH_ONCE, err);
 }
 
 void diff_close(struct diff *d)
@@ -371,6 +410,7 @@ void diff_close(struct diff *d)
                 free(d->files[i].from);
         }
         free(d->files);
+        free(d->own);
         edit_filter_release(&d->filter);
         edit_owned_release(&d->owned);
         edit_dists_release(&d->dists);

@@ -3,13 +3,10 @@
 
 struct walk {
         const struct diff *d;
-        uint64_t id;       /* of the folder */
         uint64_t newest;   /* slot of what is in it */
-        uint64_t *own;     /* ids of what has changes of its own, sorted */
-        size_t own_count;
         struct buf from;
         struct buf to;
-        int (*fn)(const char *from, const char *to, void *user);
+        int (*fn)(const struct diff_moved *m, void *user);
         void *user;
         int r;
 };
@@ -21,23 +18,40 @@ static int by_number(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static int load_own(struct walk *w)
+int diff_own_add(struct diff *d, uint64_t id)
 {
-        const struct edit_report *report = &w->d->report;
+        uint64_t *more = d->own;
 
-        w->own = malloc(sizeof(*w->own) * (report->change_count + 1));
-        if (!w->own)
-                return -ENOMEM;
-        for (size_t i = 0; i < report->change_count; i++) {
-                const struct edit_change *c = &report->changes[i];
-
-                if (c->kind <= CHANGE_MOVED)
-                        w->own[w->own_count++] = c->id;
-                if (c->kind == CHANGE_MOVED && c->id == w->id)
-                        w->newest = c->newest;
+        if ((d->own_count & (d->own_count - 1)) == 0) {
+                more = reallocarray(more, d->own_count ? 2 * d->own_count : 1, sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                d->own = more;
         }
-        qsort(w->own, w->own_count, sizeof(*w->own), by_number);
+        more[d->own_count++] = id;
         return 0;
+}
+
+void diff_own_sort(struct diff *d)
+{
+        if (d->own_count)
+                qsort(d->own, d->own_count, sizeof(*d->own), by_number);
+}
+
+int diff_own_load(struct diff *d)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < d->report.change_count; i++)
+                if (d->report.changes[i].kind <= CHANGE_MOVED)
+                        r = diff_own_add(d, d->report.changes[i].id);
+        diff_own_sort(d);
+        return r;
+}
+
+bool diff_own_has(const struct diff *d, uint64_t id)
+{
+        return d->own_count && bsearch(&id, d->own, d->own_count, sizeof(id), by_number);
 }
 
 static int each(const struct view_dirent *e, void *user)
@@ -47,7 +61,7 @@ static int each(const struct view_dirent *e, void *user)
 
         if (!S_ISDIR(e->type) && e->id >> 32 > w->newest)
                 return 0;
-        if (bsearch(&e->id, w->own, w->own_count, sizeof(e->id), by_number))
+        if (diff_own_has(w->d, e->id))
                 return 0;
         w->r = buf_printf(&w->from, "/%.*s", (int)e->name.len, e->name.data);
         if (w->r == 0)
@@ -59,7 +73,7 @@ static int each(const struct view_dirent *e, void *user)
                 if (w->r == 0 && r < 0 && r != -ENOENT)
                         w->r = r;
         } else if (w->r == 0 && (w->d->generated || !edit_path_is_generated(w->to.data))) {
-                w->r = w->fn(w->from.data, w->to.data, w->user);
+                w->r = w->fn(&(struct diff_moved){ e->id, w->from.data, w->to.data }, w->user);
         }
         w->from.len = from;
         w->to.len = to;
@@ -67,19 +81,19 @@ static int each(const struct view_dirent *e, void *user)
 }
 
 int diff_moved_files(const struct diff *d, const struct diff_file *f,
-                     int (*fn)(const char *from, const char *to, void *user), void *user)
+                     int (*fn)(const struct diff_moved *m, void *user), void *user)
 {
-        struct walk w = { .d = d, .id = f->new.id, .newest = UINT64_MAX, .fn = fn, .user = user };
-        int r = load_own(&w);
+        struct walk w = { .d = d, .newest = UINT64_MAX, .fn = fn, .user = user };
+        int r = buf_add_str(&w.from, f->from);
 
-        if (r == 0)
-                r = buf_add_str(&w.from, f->from);
+        for (size_t i = 0; i < d->report.change_count; i++)
+                if (d->report.changes[i].kind == CHANGE_MOVED && d->report.changes[i].id == f->new.id)
+                        w.newest = d->report.changes[i].newest;
         if (r == 0)
                 r = buf_add_str(&w.to, f->path);
         if (r == 0)
                 r = view_readdir(d->view, f->new.id, 0, each, &w);
         buf_release(&w.from);
         buf_release(&w.to);
-        free(w.own);
         return r < 0 && r != -ENOENT ? r : w.r;
 }

@@ -25,7 +25,7 @@ bool diff_is_same(const struct diff *d, const struct diff_file *f)
 {
         cleanup_close int old = -1, new = -1;
 
-        if (f->kind != CHANGE_MODIFIED || f->from || f->new.where != DIFF_DATA || f->old.mode != f->new.mode ||
+        if (f->kind != CHANGE_MODIFIED || f->from || !diff_is_other(f) || f->old.mode != f->new.mode ||
             f->old.size != f->new.size)
                 return false;
         old = diff_side_open(d, &f->old);

@@ -180,12 +180,12 @@ static int add_names(struct buf *b, const char *was, const char *path)
         return r < 0 ? r : buf_add_char(b, '\n');
 }
 
-static int add_moved(const char *from, const char *to, void *user)
+static int add_moved(const struct diff_moved *m, void *user)
 {
         struct buf *b = user;
-        int r = add_header(b, from, to);
+        int r = add_header(b, m->from, m->to);
 
-        return r < 0 ? r : add_names(b, from, to);
+        return r < 0 ? r : add_names(b, m->from, m->to);
 }
 
 static int add_special(const struct diff *d, const struct diff_file *f, struct buf *b)

@@ -38,16 +38,18 @@ static void tell(struct verifying *v, const char *kind, const char *path, const 
                 v->failed = true;
 }
 
-static void tell_file(struct verifying *v, const struct diff_file *f)
+static void tell_file(struct verifying *v, size_t i)
 {
-        if (f->owned || diff_is_same(v->d, f))
+        const struct diff_file *f = &v->d->files[i];
+
+        if (!diff_is_shown(v->d, i) || diff_is_same(v->d, f))
                 return;
         switch (f->kind) {
         case CHANGE_REMOVED:
                 tell(v, "missing", f->path, NULL);
                 break;
         case CHANGE_MODIFIED:
-                tell(v, "modified", f->path, f->new.where == DIFF_DATA ? NULL : "mode or owner");
+                tell(v, "modified", f->path, diff_is_other(f) ? NULL : "mode or owner");
                 break;
         case CHANGE_MOVED:
                 tell(v, "missing", f->from, NULL);
@@ -57,8 +59,7 @@ static void tell_file(struct verifying *v, const struct diff_file *f)
                 tell(v, "extra", f->path, f->from);
                 break;
         case CHANGE_ADDED:
-                if (!S_ISDIR(f->new.mode))
-                        tell(v, "extra", f->path, NULL);
+                tell(v, "extra", f->path, NULL);
                 break;
         }
 }
@@ -145,18 +146,18 @@ static int tell_conflicts(struct verifying *v, bool told, struct errtext *err)
 static int verify(const struct options *o, struct verifying *v, struct errtext *err)
 {
         bool all = argument_count(o) == 0, told = all;
-        int r = diff_open(o, false, all ? "check\nconflicts\n" : "check\n", v->d, err);
+        int r = diff_open(o, DIFF_EACH_ONCE, all ? "check\nconflicts\n" : "check\n", v->d, err);
 
         if (r == -EINVAL && all) {
                 diff_close(v->d);
                 told = false;
-                r = diff_open(o, false, "check\n", v->d, err);
+                r = diff_open(o, DIFF_EACH_ONCE, "check\n", v->d, err);
         }
 
         for (size_t i = 0; r == 0 && i < v->d->report.bad.count; i++)
                 tell(v, "bad", "", v->d->report.bad.list[i]);
         for (size_t i = 0; r == 0 && i < v->d->count; i++)
-                tell_file(v, &v->d->files[i]);
+                tell_file(v, i);
         if (r == 0 && all)
                 r = tell_conflicts(v, told, err);
         if (r == 0 && option_count(o, "--deep"))

@@ -183,7 +183,7 @@ static int attempt(const struct options *o, struct outcome *done, struct revert_
         cleanup_edit_report struct edit_report report = { 0 };
         cleanup_buf struct buf request = { 0 };
         bool all = option_count(o, "--all") > 0;
-        int r = diff_open(o, !all, "", &d, err);
+        int r = diff_open(o, all ? 0 : DIFF_GENERATED, "", &d, err);
 
         if (r == 0)
                 r = make_request(&d, all, &request);

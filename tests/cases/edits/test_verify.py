@@ -92,3 +92,17 @@ def test_the_bare_folder_conflicts_as_well(account, new_venv, make_wheel):
     assert venv.fusepkg("verify", status=1).out.splitlines() == wanted
     venv.fusepkg("umount")
     assert venv.fusepkg("verify", status=1).out.splitlines() == wanted
+
+
+def test_a_new_folder_is_extra_when_nothing_in_it_is(account, new_venv, make_wheel):
+    """Named as diff names it; one of bytecode is not."""
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo", files={"demo/__init__.py": "", "demo/a.py": "a = 1\n"}))
+    shell(venv, "mkdir demo/__pycache__")
+    assert venv.fusepkg("verify").out == "" and venv.fusepkg("diff").out == ""
+    shell(venv, "mkdir -p demo/mk0 new/deep; mkdir other; echo x > other/x")
+    wanted = ["demo/mk0", "new/deep", "other/x"]
+    for _ in range(2):
+        assert venv.fusepkg("diff", "--name-only").out.splitlines() == wanted
+        assert venv.fusepkg("verify", status=1).out.splitlines() == [f"extra {path}" for path in wanted]
+        venv.fusepkg("umount")
