@@ -18,13 +18,14 @@ struct verifying {
         struct buf path;
 };
 
+/* PATH "": what it is about has none. */
 static void tell(struct verifying *v, const char *kind, const char *path, const char *detail)
 {
         cleanup_buf struct buf line = { 0 };
 
         v->count++;
         if (!v->errors) {
-                if (buf_printf(&line, "%s ", kind) < 0 || quote_path(&line, "", path) < 0 ||
+                if (buf_printf(&line, *path ? "%s " : "%s", kind) < 0 || quote_path(&line, "", path) < 0 ||
                     (detail && (buf_add_str(&line, ": ") < 0 || quote_path(&line, "", detail) < 0)))
                         v->failed = true;
                 else
