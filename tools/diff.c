@@ -23,6 +23,7 @@ struct showing {
         size_t shown;  /* files and distributions */
         size_t added;  /* lines */
         size_t removed;
+        bool failed;    /* and that was said */
 };
 
 static const char *what(const struct diff_file *f)
@@ -151,8 +152,10 @@ static int finish_json(struct showing *s, json_t *dists)
                 json_decref(kept);
                 kept = NULL;
         }
-        return json_out(json_pack("{s:I, s:o, s:o, s:o}", "generation", (json_int_t)s->d->t.environment->generation,
-                                  "distributions", dists, "files", s->files, "kept", kept ? kept : json_array()));
+        s->failed = json_out(json_pack("{s:I, s:o, s:o, s:o}", "generation",
+                                       (json_int_t)s->d->t.environment->generation, "distributions", dists, "files",
+                                       s->files, "kept", kept ? kept : json_array())) < 0;
+        return s->failed ? -ENOMEM : 0;
 }
 
 static int show(struct showing *s, struct errtext *err)
@@ -163,7 +166,8 @@ static int show(struct showing *s, struct errtext *err)
 
         s->files = json_array();
         dists = show_dists(s);
-        for (size_t i = 0; r == 0 && i < s->d->count; i++) {
+        /* Nobody reads what comes after a write that failed. */
+        for (size_t i = 0; r == 0 && i < s->d->count && !ferror(stdout); i++) {
                 if (!diff_is_shown(s->d, i) || is_said(s, &s->d->files[i]) || diff_is_same(s->d, &s->d->files[i]))
                         continue;
                 s->last = &s->d->files[i];
@@ -196,7 +200,8 @@ static int run(const struct options *o)
         if (r == 0)
                 r = show(&s, &err);
         if (r < 0) {
-                ui_error("%s", err.text[0] ? err.text : errno_name(r, (char[128]){ 0 }));
+                if (!s.failed)
+                        ui_error("%s", err.text[0] ? err.text : errno_name(r, (char[128]){ 0 }));
                 return EXIT_USAGE;
         }
         return s.shown && option_count(o, "--exit-code") ? EXIT_UNMET : EXIT_DONE;

@@ -8,14 +8,13 @@
 
 int json_out(json_t *value)
 {
-        int r = 0;
+        bool done = value && json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) == 0 && putchar('\n') != EOF;
 
-        if (!value || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) < 0 || putchar('\n') == EOF)
-                r = -EIO;
         json_decref(value);
-        if (r < 0)
-                ui_error("cannot print the result");
-        return r;
+        if (done || ferror(stdout))
+                return 0;
+        ui_error("cannot make the result: out of memory");
+        return -ENOMEM;
 }
 
 int json_out_failed(json_t *value)

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 /* Prints VALUE (taken over, whatever happens) and a newline to stdout, keys in the order in which they were set.  On
- * failure it says so with ui_error() and returns -errno. */
+ * failure it says so with ui_error() and returns -errno; of a write that failed main() says it, as for any output. */
 int json_out(json_t *value);
 /* For a value that could not be made: drops VALUE (NULL is fine), says so, and returns the exit status. */
 int json_out_failed(json_t *value);
