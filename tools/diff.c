@@ -136,9 +136,11 @@ static int show_kept(const char *path, void *user)
         json_t *list = user;
         int r;
 
-        if (list)
-                return json_array_append_new(list, json_out_string(path)) < 0 ? -ENOMEM : 0;
-        r = quote_path(&name, ENVIRONMENT_DIR "/kept/", path);
+        if (list) {
+                r = buf_printf(&name, KEPT_LIST_PREFIX "%s", path);
+                return r < 0 || json_array_append_new(list, json_out_string(name.data)) < 0 ? -ENOMEM : 0;
+        }
+        r = quote_path(&name, KEPT_LIST_PREFIX, path);
         if (r == 0)
                 ui_say("kept: %s", name.data);
         return r;

@@ -2,6 +2,7 @@
 
 #include "tools/diff_files.h"
 #include "tools/json_out.h"
+#include "tools/kept_list.h"
 #include "tools/quote.h"
 #include "tools/revert_anew.h"
 #include "tools/ui.h"
@@ -150,7 +151,7 @@ static int say(const struct outcome *done, bool json)
 
         if (json)
                 return json_out(json_pack("{s:o, s:o}", "reverted", words(&done->reverted, ""), "kept",
-                                          words(&done->kept, ENVIRONMENT_DIR "/kept/")));
+                                          words(&done->kept, KEPT_LIST_PREFIX)));
         for (size_t i = 0; r == 0 && i < done->reverted.count; i++)
                 if (!edit_path_is_generated(done->reverted.list[i]))
                         r = quote_print("", "", done->reverted.list[i]);
@@ -159,7 +160,7 @@ static int say(const struct outcome *done, bool json)
         for (size_t i = 0; r == 0 && i < done->kept.count; i++) {
                 cleanup_buf struct buf name = { 0 };
 
-                r = quote_path(&name, ENVIRONMENT_DIR "/kept/", done->kept.list[i]);
+                r = quote_path(&name, KEPT_LIST_PREFIX, done->kept.list[i]);
                 if (r == 0)
                         ui_say("  %s", name.data);
         }

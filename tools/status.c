@@ -63,12 +63,19 @@ static json_t *json_count(bool known, uint64_t n)
         return known ? json_integer((json_int_t)n) : json_null();
 }
 
-static json_t *json_names(const struct outside_paths *p)
+static json_t *json_names(const struct outside_paths *p, const char *prefix)
 {
         json_t *list = json_array();
 
-        for (size_t i = 0; i < p->count; i++)
-                json_array_append_new(list, json_out_string(p->paths[i]));
+        for (size_t i = 0; list && i < p->count; i++) {
+                cleanup_buf struct buf path = { 0 };
+
+                if (buf_printf(&path, "%s%s", prefix, p->paths[i]) < 0 ||
+                    json_array_append_new(list, json_out_string(path.data)) < 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        }
         return list;
 }
 
@@ -92,9 +99,9 @@ static json_t *status_json(const struct status *s)
                          "files", json_count(s->totals, s->files),
                          "bytes_copied", json_count(s->totals, s->bytes_copied),
                          "bytes_used", (json_int_t)s->bytes_used,
-                         "appeared", json_names(&s->appeared),
+                         "appeared", json_names(&s->appeared, ""),
                          "edited", (json_int_t)s->edited,
-                         "kept", json_names(&s->kept));
+                         "kept", json_names(&s->kept, KEPT_LIST_PREFIX));
 }
 
 static void print_restarts(const struct mount_info *mount)
@@ -134,7 +141,7 @@ static void print_status(const struct status *s)
                 printf("  %zu changed or new file%s, bytecode included: `fusepkg diff --generated` shows them\n", s->edited,
                        s->edited == 1 ? "" : "s");
         for (size_t i = 0; i < s->kept.count; i++)
-                quote_print("  kept: ", ENVIRONMENT_DIR "/kept/", s->kept.paths[i]);
+                quote_print("  kept: ", KEPT_LIST_PREFIX, s->kept.paths[i]);
         for (size_t i = 0; i < s->appeared.count; i++)
                 quote_print("  appeared while it was not mounted: ", "", s->appeared.paths[i]);
 }

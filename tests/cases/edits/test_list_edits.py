@@ -115,7 +115,7 @@ def test_what_was_changed_in_what_pip_installed_is_kept(venv, make_wheel, tool, 
     venv.fusepkg("add", make_wheel("demo", "3.0", {"demo/__init__.py": ""}))
     assert kept(venv) == {"2/more/other.py": "x = 2\n", "2/more/size.py": "x = 1\ny = 1\n", "2/bin/more": "mine\n",
                           "3/demo/other.py": "x = 2\n", "3/demo/size.py": "x = 1\ny = 1\n"}
-    assert venv.fusepkg("status", "--json").json()[0]["kept"] == sorted(kept(venv))
+    assert venv.fusepkg("status", "--json").json()[0]["kept"] == sorted(".fusepkg/kept/" + path for path in kept(venv))
     assert set(files(venv, "demo")) == {"__init__.py", "mine.txt"} and set(files(venv, "more")) == {"mine.txt"}
     venv.fusepkg("verify", status=1)
 
@@ -137,7 +137,7 @@ def test_without_a_mount_edits_are_carried(venv, make_wheel):
     venv.fusepkg("add", "--no-mount", make_wheel("demo", "2.0", {"demo/__init__.py": ""}))
     assert [p.read_text() for p in (venv.state / "kept").rglob("old.py")] == ["mine\n"]
     assert "kept: .fusepkg/kept/2/demo/old.py" in venv.fusepkg("diff").err
-    assert venv.fusepkg("status", "--json").json()[0]["kept"] == ["2/demo/old.py"]
+    assert venv.fusepkg("status", "--json").json()[0]["kept"] == [".fusepkg/kept/2/demo/old.py"]
     assert "kept: .fusepkg/kept/2/demo/old.py" in venv.fusepkg("status").out
 
 

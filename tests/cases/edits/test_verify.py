@@ -79,7 +79,8 @@ def test_a_name_cannot_break_its_line(account, new_venv, make_wheel):
     assert reverted.out == said + "\n" and f"  {kept}\n" in reverted.err
     assert f"kept: {kept}\n" in venv.fusepkg("diff").err
     assert f"  kept: {kept}\n" in venv.fusepkg("status").out
-    assert "1/" + name in venv.fusepkg("diff", "--json").json()["kept"]
+    for told in (venv.fusepkg("diff", "--json").json()["kept"], venv.fusepkg("status", "--json").json()[0]["kept"]):
+        assert ".fusepkg/kept/1/" + name in told  # as revert has it
     account.run(["/usr/bin/python3", "-c", write, venv.site / name])
     assert venv.fusepkg("revert", "--json", venv.site / name).json()["reverted"] == [name]
 
@@ -106,3 +107,21 @@ def test_a_new_folder_is_extra_when_nothing_in_it_is(account, new_venv, make_whe
         assert venv.fusepkg("diff", "--name-only").out.splitlines() == wanted
         assert venv.fusepkg("verify", status=1).out.splitlines() == [f"extra {path}" for path in wanted]
         venv.fusepkg("umount")
+
+
+SPOIL = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as edits:
+    edits.execute("UPDATE node SET links = 3 WHERE id >= 1 << 62")
+"""
+
+
+def test_what_has_no_path_is_a_sentence(account, new_venv, make_wheel):
+    venv = new_venv(account)
+    venv.fusepkg("add", make_wheel("demo"))
+    shell(venv, "echo x > demo_x")
+    venv.fusepkg("umount")
+    account.run([account.tools / "bin/python", "-c", SPOIL, venv.state / "edits.db"])
+    found = venv.fusepkg("verify", "--json", status=1).json()["differences"]
+    bad = [d["detail"] for d in found if d["kind"] == "bad" and d["path"] == ""]
+    assert bad and venv.fusepkg("verify", status=1).out.splitlines() == [*(f"bad: {sentence}" for sentence in bad), "extra demo_x"]
