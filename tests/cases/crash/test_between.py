@@ -2,12 +2,13 @@
 
 umount waits for commands that hold the venv's lock; the umount of the system, and a Python that mounts as it starts, do
 not."""
-import json
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.account import remove_tree
 
 pytestmark = pytest.mark.release  # sanitizers want to be the first library
 
@@ -31,14 +32,15 @@ def venv(root, new_venv, make_wheel):
     return venv
 
 
-def each_moment(venv, library, between, mounted, command, *args):
+def each_moment(venv, library, between, mounted, command, *args, status=0):
     """Runs COMMAND as often as it opens site-packages, with BETWEEN before another one of these each time."""
     happened = venv.account.folder / "happened"
     between = f"touch {shlex.quote(str(happened))}; {between}"
     for n in range(1, OPENS):
         if venv.is_mounted != mounted:
             venv.fusepkg("mount" if mounted else "umount")
-        yield n, venv.fusepkg(command, *args, env={"LD_PRELOAD": library, "BETWEEN": between, "BETWEEN_N": str(n)})
+        yield n, venv.fusepkg(command, *args, env={"LD_PRELOAD": library, "BETWEEN": between, "BETWEEN_N": str(n)},
+                                    status=status)
         if not happened.exists():
             assert n > 1
             return
@@ -71,6 +73,18 @@ def test_what_is_removed(venv, library, event, mounted, name, make_wheel):
         assert f" - {name}==1.0" in said.err + said.out, n
         assert name not in [p["name"] for p in venv.fusepkg("list", "--json").json()], n
         venv.fusepkg("add", make_wheel(name))
+
+
+def test_what_is_exported(venv, library, folder):
+    """All of it, or nothing: it cannot be without a mount."""
+    for n, said in each_moment(venv, library, goes(venv), True, "export", "--to", folder / "exported", status=None):
+        if said.status:
+            assert "which only a mount shows" in said.err, n
+            assert not (folder / "exported").exists(), n
+            continue
+        names = {path.name for path in (folder / "exported").glob("lib/*/site-packages/*.dist-info")}
+        assert names == {f"{name}-1.0.dist-info" for name in ("one", "two", "below", "pipped")}, n
+        remove_tree(folder / "exported")
 
 
 def test_what_is_there_is_not_looked_for(venv, library):
