@@ -310,7 +310,7 @@ static void what_was_undone_needs_no_room(void **state)
         uint64_t last;
 
         w->seed = 4;
-        for (int i = 0; i < 20; i++) { /* what is collected ends elsewhere each time */
+        for (int i = 0; i < 10; i++) { /* what is collected ends elsewhere each time */
                 assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
                 assert_int_equal(change_rows(w, 100), SQLITE_OK);
                 assert_int_equal(run(w->db, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
@@ -343,7 +343,7 @@ static void a_transaction_that_has_room_is_not_kept_from_it_by_one_that_was_undo
         struct world *w = *state;
 
         w->seed = 5;
-        for (int i = 0; i < 20; i++) {
+        for (int i = 0; i < 10; i++) {
                 /* A log that is long already, and begins anew. */
                 assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
                 assert_int_equal(change_rows(w, 100), SQLITE_OK);
@@ -367,7 +367,7 @@ static void a_transaction_that_has_room_is_not_kept_from_it_by_one_that_was_undo
 
 /* The file alone, as SQLite might use it: frames are appended, undone, written again in place, in part without their
  * page, and read, while writes fail. */
-enum { PAGE = 512, FRAME = 24 + PAGE, FRAMES = 400, STEPS = 20000 };
+enum { PAGE = 512, FRAME = 24 + PAGE, FRAMES = 400, STEPS = 6000 };
 
 struct log {
         struct world *w;
