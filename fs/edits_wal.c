@@ -15,11 +15,11 @@ enum {
 struct wal {
         sqlite3_file base;
         sqlite3_int64 next;  /* where the next frame would be appended; -1: not known */
-        sqlite3_int64 page;  /* where the page of the header that was written last belongs; -1: it has been written */
+        sqlite3_int64 page;  /* where the page of the header that was written last belongs; -1: no page is due */
         sqlite3_int64 at;    /* where what is collected belongs */
         char *bytes;         /* what is collected: whole frames, and maybe a header */
         int used;
-        bool commits;        /* the frame of that header ends a transaction */
+        bool commits;        /* the frame of the header that was written last ends a transaction */
         sqlite3_int64 real[]; /* the default VFS's file, aligned as SQLite does it */
 };
 
@@ -33,14 +33,14 @@ static sqlite3_file *real_of(sqlite3_file *f)
         return (sqlite3_file *)(void *)wal_of(f)->real;
 }
 
-static int write_collected(sqlite3_file *f)
+/* What cannot be written stays: it is part of the file as SQLite knows it, and whoever comes next fails in its turn. */
+static int write_collected(struct wal *w, sqlite3_file *real)
 {
-        struct wal *w = wal_of(f);
-        int used = w->used;
+        int r = w->used ? real->pMethods->xWrite(real, w->bytes, w->used, w->at) : SQLITE_OK;
 
-        w->used = 0;
-        w->commits = false;
-        return used ? real_of(f)->pMethods->xWrite(real_of(f), w->bytes, used, w->at) : SQLITE_OK;
+        if (r == SQLITE_OK)
+                w->used = 0;
+        return r;
 }
 
 static bool is_commit(const char *header)
@@ -48,6 +48,18 @@ static bool is_commit(const char *header)
         static const char none[4];
 
         return memcmp(header + FRAME_COMMITS, none, sizeof(none)) != 0;
+}
+
+static sqlite3_int64 end_of(const struct wal *w)
+{
+        return w->at + w->used;
+}
+
+/* Drops what is collected from the offset TO on. */
+static void cut(struct wal *w, sqlite3_int64 to)
+{
+        if (to < end_of(w))
+                w->used = to > w->at ? (int)(to - w->at) : 0;
 }
 
 static void collect(struct wal *w, const void *data, int len, sqlite3_int64 offset)
@@ -58,64 +70,106 @@ static void collect(struct wal *w, const void *data, int len, sqlite3_int64 offs
         w->used += len;
 }
 
+/* The frame that commits, with all before it.  Where that fails SQLite takes this page for not written: later writes
+ * must not bring it into the file after all. */
+static int write_commit(struct wal *w, sqlite3_file *real, int page_size)
+{
+        int r = write_collected(w, real);
+
+        if (r != SQLITE_OK)
+                w->used -= page_size;
+        return r;
+}
+
+/* What SQLite says of the place of a frame, header first: a page right after its header is a new frame, and what was
+ * behind it has been undone; so has all of the log, when it begins anew. */
+static void follow(struct wal *w, int len, sqlite3_int64 offset, bool page)
+{
+        if (offset == 0 && len == WAL_HEADER) {
+                cut(w, 0);
+                w->next = WAL_HEADER;
+        } else if (page) {
+                cut(w, offset);
+                w->next = offset + len;
+        }
+}
+
 /* A header that is not appended may be one that SQLite writes again, without its page: it does so at the end of a
  * transaction of which the WAL has a page twice. */
 static int wal_write(sqlite3_file *f, const void *data, int len, sqlite3_int64 offset)
 {
         struct wal *w = wal_of(f);
-        bool header = len == FRAME_HEADER, page = !header && offset == w->page;
-        bool appended = header && offset == w->next && (!w->used || offset == w->at + w->used);
+        bool header = len == FRAME_HEADER, page = !header && offset == w->page, appended;
         int r;
 
+        follow(w, len, offset, page);
         w->page = header ? offset + len : -1;
-        if (page)
-                w->next = offset + len;
-        if (len <= COLLECTED - w->used && (appended || (page && w->used))) {
+        if (header)
+                w->commits = is_commit(data);
+        appended = header ? offset == w->next && (!w->used || offset == end_of(w)) :
+                            page && w->used && offset == end_of(w);
+        if (appended && len <= COLLECTED - w->used) {
                 collect(w, data, len, offset);
-                if (header)
-                        w->commits = is_commit(data);
-                return page && w->commits ? write_collected(f) : SQLITE_OK;
+                return page && w->commits ? write_commit(w, real_of(f), len) : SQLITE_OK;
         }
-        if (offset == 0 && len == WAL_HEADER)
-                w->next = WAL_HEADER;
-        r = write_collected(f);
+        if (w->used && offset >= w->at && offset + len <= end_of(w)) {
+                memcpy(w->bytes + (offset - w->at), data, (size_t)len);
+                return SQLITE_OK;
+        }
+        /* What is written before it may have come to undo it. */
+        r = offset + len > w->at ? write_collected(w, real_of(f)) : SQLITE_OK;
         return r != SQLITE_OK ? r : real_of(f)->pMethods->xWrite(real_of(f), data, len, offset);
 }
 
 static int wal_read(sqlite3_file *f, void *data, int len, sqlite3_int64 offset)
 {
-        int r = write_collected(f);
+        struct wal *w = wal_of(f);
+        sqlite3_int64 from = offset > w->at ? offset : w->at, end = offset + len;
+        sqlite3_int64 to = end < end_of(w) ? end : end_of(w);
+        int r = SQLITE_OK;
 
-        return r != SQLITE_OK ? r : real_of(f)->pMethods->xRead(real_of(f), data, len, offset);
+        w->page = -1; /* nothing is read between a header and its page */
+        if (!w->used || from >= to)
+                return real_of(f)->pMethods->xRead(real_of(f), data, len, offset);
+        if (to - from < len)
+                r = real_of(f)->pMethods->xRead(real_of(f), data, len, offset);
+        if (r != SQLITE_OK && r != SQLITE_IOERR_SHORT_READ)
+                return r;
+        memcpy((char *)data + (from - offset), w->bytes + (from - w->at), (size_t)(to - from));
+        return to == end ? SQLITE_OK : r;
 }
 
 static int wal_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-        int r = write_collected(f);
+        int r = real_of(f)->pMethods->xTruncate(real_of(f), size);
 
-        return r != SQLITE_OK ? r : real_of(f)->pMethods->xTruncate(real_of(f), size);
+        if (r == SQLITE_OK)
+                cut(wal_of(f), size);
+        return r;
 }
 
+/* What is collected ends no transaction: it needs no disk. */
 static int wal_sync(sqlite3_file *f, int flags)
 {
-        int r = write_collected(f);
-
-        return r != SQLITE_OK ? r : real_of(f)->pMethods->xSync(real_of(f), flags);
+        return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 
 static int wal_size(sqlite3_file *f, sqlite3_int64 *ret)
 {
-        int r = write_collected(f);
+        const struct wal *w = wal_of(f);
+        int r = real_of(f)->pMethods->xFileSize(real_of(f), ret);
 
-        return r != SQLITE_OK ? r : real_of(f)->pMethods->xFileSize(real_of(f), ret);
+        if (r == SQLITE_OK && w->used && *ret < end_of(w))
+                *ret = end_of(w);
+        return r;
 }
 
 static int wal_close(sqlite3_file *f)
 {
-        int written = write_collected(f), r = real_of(f)->pMethods->xClose(real_of(f));
+        int r = real_of(f)->pMethods->xClose(real_of(f));
 
         sqlite3_free(wal_of(f)->bytes);
-        return r != SQLITE_OK ? r : written;
+        return r;
 }
 
 static int wal_lock(sqlite3_file *f, int level)
@@ -135,9 +189,7 @@ static int wal_check_lock(sqlite3_file *f, int *ret)
 
 static int wal_control(sqlite3_file *f, int what, void *arg)
 {
-        int r = write_collected(f);
-
-        return r != SQLITE_OK ? r : real_of(f)->pMethods->xFileControl(real_of(f), what, arg);
+        return real_of(f)->pMethods->xFileControl(real_of(f), what, arg);
 }
 
 static int wal_sector(sqlite3_file *f)

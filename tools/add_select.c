@@ -187,11 +187,11 @@ static int note_slot(const char *dist_info, const char *name, const char *versio
  * then.) */
 static bool is_still_there(const struct target *t, const struct slot *slot)
 {
-        struct mount_info info;
+        cleanup_close int site_fd = -1;
 
-        if (!edits_ask_needed(t) || mount_examine(t->site, t->state_fd, &info) < 0 || info.state != MOUNT_LIVE)
+        if (!edits_ask_needed(t) || mount_open_shown(t, &site_fd) <= 0)
                 return true;
-        return target_each_shown(t, note_slot, &slot) < 0 || !slot;
+        return target_each_shown(t, site_fd, note_slot, &slot) < 0 || !slot;
 }
 
 /* What is installed already stays as it is, as with pip and uv. */

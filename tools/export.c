@@ -229,11 +229,16 @@ static int export_target(struct target *t, const struct place *p, struct export_
         if (r == 0 && info.state == MOUNT_FOREIGN)
                 return errtext_set(err, -EBUSY, "something that is not fusepkg's is mounted at %s", t->site);
         x->target = t;
-        x->mounted = info.state == MOUNT_LIVE;
-        x->site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         x->piece = malloc(EXPORT_PIECE_SIZE);
-        if (r < 0 || x->site_fd < 0 || !x->piece)
-                return errtext_set(err, r < 0 ? r : -errno, "cannot open '%s'", t->site);
+        if (!x->piece)
+                return errtext_set(err, -ENOMEM, "out of memory");
+        if (r == 0)
+                r = mount_open_shown(t, &x->site_fd);
+        x->mounted = r > 0;
+        if (r == 0)
+                r = mount_open_bare(t, &x->site_fd);
+        if (r <= 0)
+                return errtext_set(err, r < 0 ? r : -EAGAIN, "cannot open '%s'", t->site);
         r = read_edits(t, x->mounted, &edits, err);
         x->edits = &edits;
         if (r == 0)

@@ -7,7 +7,10 @@
 
 #include <fcntl.h>
 
-enum { DIST_FILE_MAX = 64 << 20 /* bytes: RECORDs of large packages have a few */ };
+enum {
+        DIST_FILE_MAX = 64 << 20, /* bytes: RECORDs of large packages have a few */
+        OPEN_TRIES = 16,
+};
 
 void installed_release(struct installed *i)
 {
@@ -82,8 +85,8 @@ static int collect(struct target *t, struct installed *i)
         int r;
 
         if (i->shown)
-                return target_each_shown(t, add_shown, i);
-        r = target_each_bare(t, add_bare, i);
+                return target_each_shown(t, i->site_fd, add_shown, i);
+        r = target_each_bare_in(t, i->site_fd, add_bare, i);
         for (size_t k = 0; r == 0 && e && k < e->slot_count; k++)
                 if (!edit_dists_is_removed(&i->dists, &e->slots[k]))
                         r = add(i, e->slots[k].name, e->slots[k].version, NULL, &e->slots[k]);
@@ -92,27 +95,41 @@ static int collect(struct target *t, struct installed *i)
         return r;
 }
 
+/* All is read from one folder, which is the mount or is not, and the edits are asked about for what is below it. */
+static int open_site(struct target *t, struct installed *i, struct errtext *err)
+{
+        int r = 0;
+
+        for (int tries = 0; r == 0 && tries < OPEN_TRIES; tries++) {
+                edit_dists_release(&i->dists);
+                edit_report_release(&i->report);
+                r = mount_open_shown(t, &i->site_fd);
+                i->shown = r > 0;
+                if (r == 0)
+                        r = ask(t, i, err);
+                if (r == 0)
+                        r = mount_open_bare(t, &i->site_fd);
+        }
+        return r == 0 ? -EAGAIN : r < 0 ? r : 0;
+}
+
 int installed_load(struct target *t, struct installed *ret, struct errtext *err)
 {
-        struct mount_info info = { .state = MOUNT_NONE };
         int r = 0;
 
         *ret = (struct installed)INSTALLED_INIT;
         ret->target = t;
+        err->text[0] = '\0';
         if (edits_ask_needed(t))
-                r = mount_examine(t->site, t->state_fd, &info);
-        ret->shown = info.state == MOUNT_LIVE;
-        if (r == 0 && !ret->shown && edits_ask_needed(t)) {
-                r = ask(t, ret, err);
-                if (r < 0)
-                        return r;
-        }
+                r = open_site(t, ret, err);
+        else if ((ret->site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+                r = -errno;
         if (r == 0)
                 r = collect(t, ret);
         if (r < 0) {
                 installed_release(ret);
-                return errtext_set(err, r, "cannot list the packages of '%s': %s", t->venv,
-                                   errno_name(r, (char[128]){ 0 }));
+                return err->text[0] ? r : errtext_set(err, r, "cannot list the packages of '%s': %s", t->venv,
+                                                      errno_name(r, (char[128]){ 0 }));
         }
         if (ret->count)
                 qsort(ret->list, ret->count, sizeof *ret->list, by_key);
@@ -204,11 +221,6 @@ static int read_bare(struct installed *i, const struct distribution *d, const ch
         cleanup_buf struct buf path = { 0 };
         int r;
 
-        if (i->site_fd < 0)
-                i->site_fd = openat(i->target->venv_fd, i->target->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (i->site_fd < 0)
-                return errtext_set(err, -errno, "cannot open '%s': %s", i->target->site,
-                                   errno_name(-errno, (char[128]){ 0 }));
         if (buf_printf(&path, name[0] ? "%s/%s" : "%s%s", d->dist_info, name) < 0)
                 return errtext_set(err, -ENOMEM, "out of memory");
         r = file_read_at(i->site_fd, path.data, DIST_FILE_MAX, ret);

@@ -20,7 +20,8 @@ struct installed {
         const struct target *target;
         struct distribution *list; /* by key */
         size_t count;
-        bool shown;                /* a live mount shows the edits, too: all is read there */
+        int site_fd;               /* site-packages as it was when it was listed; a mount is in use until the release */
+        bool shown;                /* it is that of a live mount, which shows the edits, too: all is read there */
         struct edit_report report; /* not mounted: they were asked about */
         struct edit_dists dists;
 
@@ -29,7 +30,6 @@ struct installed {
         struct image_pool *pool;
         struct base *base;
         struct view *view;
-        int site_fd;
 };
 
 #define INSTALLED_INIT { .site_fd = -1 }

@@ -17,6 +17,7 @@
 enum {
         LOCK_TEXT_MAX = 4096,
         DETACH_MAX = 64, /* mounts over each other that we take off in one go */
+        OPEN_TRIES = 16,
 };
 
 const char *mount_state_name(enum mount_state s)
@@ -126,6 +127,53 @@ int mount_examine(const char *site, int state_fd, struct mount_info *ret)
         }
         *ret = info;
         return 0;
+}
+
+static int open_site(const struct target *t)
+{
+        int fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int mount_open_shown(const struct target *t, int *ret)
+{
+        for (int tries = 0; tries < OPEN_TRIES; tries++) {
+                cleanup_close int fd = -1;
+                struct mount_info info;
+                struct stat st;
+                int r = mount_examine(t->site, t->state_fd, &info);
+
+                if (r < 0)
+                        return r;
+                if (info.state != MOUNT_LIVE)
+                        return 0;
+                fd = open_site(t);
+                if (fd < 0)
+                        return fd;
+                if (fstat(fd, &st) < 0)
+                        return -errno;
+                if (st.st_dev == info.device) {
+                        *ret = steal_fd(&fd);
+                        return 1;
+                }
+        }
+        return -EAGAIN;
+}
+
+/* A mount that came before it was opened is there still: it is in use. */
+int mount_open_bare(const struct target *t, int *ret)
+{
+        cleanup_close int fd = open_site(t);
+        struct mount_info info;
+        int r = fd < 0 ? fd : mount_examine(t->site, t->state_fd, &info);
+
+        if (r < 0)
+                return r;
+        if (info.state == MOUNT_LIVE)
+                return 0;
+        *ret = steal_fd(&fd);
+        return 1;
 }
 
 /* A mount whose environment was deleted goes by itself, maybe at this moment. */

@@ -33,6 +33,12 @@ struct mount_info {
 /* Looks SITE (absolute, without symlinks) up in /proc/self/mountinfo (never touching a dead mount's files) and reads
  * the lock of STATE_FD (or -1). */
 int mount_examine(const char *site, int state_fd, struct mount_info *ret);
+
+/* Site-packages is one folder while it is mounted and another one else, and whoever opens it after a look at the list
+ * of mounts may have either: only some umounts wait for the venv's lock, and no mount of a Python that starts does.
+ * These open what they say, for reading, into *RET: 1; or 0, it is the other way now.  -EAGAIN: it never stays. */
+int mount_open_shown(const struct target *t, int *ret); /* what a live mount shows; keeps umount from it meanwhile */
+int mount_open_bare(const struct target *t, int *ret);  /* what lies below, while no mount lives */
 const char *mount_state_name(enum mount_state s); /* "mounted", "unmounted", "dead", "foreign" */
 
 /* Keeps everybody from mounting until *RET is closed; *RET stays as it was on a read-only disk. */

@@ -65,13 +65,16 @@ static int collect_names(const struct options *o, const struct target *t, struct
         return r < 0 ? r : read_requirements(o, t, n, err);
 }
 
-/* Drops, with a warning, the names of what is not there. */
+/* Drops, with a warning, the names of what is not there: with the lock held, so that they are what the commit removes
+ * or leaves. */
 static int skip_absent(struct target *t, struct names *n, struct errtext *err)
 {
         cleanup_installed struct installed there = INSTALLED_INIT;
         size_t kept = 0;
-        int r = installed_load(t, &there, err);
+        int r = edits_ask_needed(t) ? target_lock(t, err) : 0;
 
+        if (r == 0)
+                r = installed_load(t, &there, err);
         for (size_t i = 0; r == 0 && i < n->count; i++) {
                 if (installed_find(&there, n->list[i])) {
                         n->list[kept++] = n->list[i];

@@ -86,8 +86,11 @@ int target_base(const struct target *t, bool numbered, struct base **ret, struct
  * version. */
 int target_each_bare(const struct target *t,
                      int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
-/* What a live mount shows, edits and all: SLOT is NULL for what is not ours. */
-int target_each_shown(const struct target *t,
+/* The same in a site-packages that is open already: mount_open_bare. */
+int target_each_bare_in(const struct target *t, int site_fd,
+                        int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user);
+/* What a live mount shows, edits and all: SLOT is NULL for what is not ours.  SITE_FD is of mount_open_shown. */
+int target_each_shown(const struct target *t, int site_fd,
                       int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot,
                                 void *user),
                       void *user);

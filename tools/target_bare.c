@@ -119,21 +119,15 @@ static int collect(const struct target *t, DIR *dir, bool all, struct bare_name 
         return 0;
 }
 
-int target_each_bare(const struct target *t,
-                     int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user)
+int target_each_bare_in(const struct target *t, int site_fd,
+                        int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user)
 {
-        cleanup_close int site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int copy = site_fd < 0 ? -1 : openat(site_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+        DIR *dir = dir_stream(site_fd, ".");
         struct bare_name *names = NULL;
         int r;
 
-        if (!dir) {
-                r = -errno;
-                if (copy >= 0)
-                        close(copy);
-                return r;
-        }
+        if (!dir)
+                return -errno;
         r = collect(t, dir, false, &names);
         closedir(dir);
         while (names) {
@@ -149,6 +143,14 @@ int target_each_bare(const struct target *t,
                 free(n);
         }
         return r;
+}
+
+int target_each_bare(const struct target *t,
+                     int (*fn)(const char *dist_info, const char *name, const char *version, void *user), void *user)
+{
+        cleanup_close int site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return site_fd < 0 ? -errno : target_each_bare_in(t, site_fd, fn, user);
 }
 
 /* The inode number of what a live mount shows is the node's id, which says whose it is (fs/view.h). */
@@ -171,20 +173,19 @@ static const struct slot *slot_of(const struct target *t, int site_fd, const cha
         return NULL;
 }
 
-int target_each_shown(const struct target *t,
+int target_each_shown(const struct target *t, int site_fd,
                       int (*fn)(const char *dist_info, const char *name, const char *version, const struct slot *slot,
                                 void *user),
                       void *user)
 {
-        cleanup_close int site_fd = openat(t->venv_fd, t->site_rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = site_fd < 0 ? NULL : dir_stream(site_fd, ".");
+        DIR *dir = dir_stream(site_fd, ".");
         struct bare_name *names = NULL;
-        int r = dir ? 0 : -errno;
+        int r;
 
-        if (r == 0)
-                r = collect(t, dir, true, &names);
-        if (dir)
-                closedir(dir);
+        if (!dir)
+                return -errno;
+        r = collect(t, dir, true, &names);
+        closedir(dir);
         while (names) {
                 struct bare_name *n = names;
                 const struct slot *slot = r == 0 ? slot_of(t, site_fd, n->dist_info) : NULL;

@@ -24,13 +24,15 @@ enum { TRANSACTIONS = 200, ROWS = 400 };
 static sqlite3_vfs watching, *plain;
 static sqlite3_io_methods watched;
 static const sqlite3_io_methods *unwatched;
-static int writes, lone_headers, fail_in; /* of the WAL; fail_in: so many writes from now, the second one by half */
+/* Of the WAL; fail_in: so many writes from now, the second one by half; room: its size on a full disk, or 0. */
+static int writes, lone_headers, fail_in;
+static sqlite3_int64 room;
 
 static int watched_write(sqlite3_file *f, const void *data, int len, sqlite3_int64 offset)
 {
         writes++;
         lone_headers += len == 24;
-        if (fail_in > 0 && --fail_in == 0) {
+        if ((fail_in > 0 && --fail_in == 0) || (room && offset + len > room)) {
                 if (len > 100)
                         (void)unwatched->xWrite(f, data, len / 2, offset);
                 return SQLITE_FULL;
@@ -118,6 +120,7 @@ static int teardown(void **state)
         char command[256];
 
         fail_in = 0;
+        room = 0;
         sqlite3_close(w->db);
         snprintf(command, sizeof(command), "rm -r '%s'", w->folder);
         assert_int_equal(system(command), 0);
@@ -231,7 +234,6 @@ static void what_is_committed_survives_a_kill(void **state)
                 assert_int_equal(run(w->db, back ? "ROLLBACK" : "COMMIT"), SQLITE_OK);
                 if (draw(w, 30) == 0)
                         assert_int_equal(run(w->db, "PRAGMA wal_checkpoint(PASSIVE)"), SQLITE_OK);
-                /* First, since looking at it reads from the WAL, and reading writes what is left. */
                 uint64_t found = digest_after_kill(w);
 
                 assert_int_equal(found, digest(w->db));
@@ -268,12 +270,222 @@ static void a_full_disk_leaves_the_transaction_before(void **state)
         assert_true(failed > 20);
 }
 
+static void a_commit_after_a_statement_that_failed_keeps_its_word(void **state)
+{
+        static const char first[] = "BEGIN; UPDATE t SET n = 1";
+        struct world *w = *state;
+        uint64_t last, kept;
+
+        assert_int_equal(run(w->db, "CREATE TABLE u(id INTEGER PRIMARY KEY, v UNIQUE NOT NULL);"
+                                    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<400)"
+                                    "INSERT INTO t SELECT x, 0, hex(zeroblob(100)) FROM c"),
+                         SQLITE_OK);
+        last = digest(w->db);
+        assert_int_equal(run(w->db, first), SQLITE_OK);
+        kept = digest(w->db);
+        assert_int_equal(run(w->db, "ROLLBACK"), SQLITE_OK);
+        for (int at = 1; at <= 6; at++) {
+                int r;
+
+                assert_int_equal(run(w->db, "PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
+                assert_int_equal(run(w->db, first), SQLITE_OK);
+                fail_in = at; /* the first one writes frames of the first statement */
+                r = run(w->db, "INSERT INTO u SELECT id, id || hex(zeroblob(100)) FROM t ORDER BY id DESC");
+                fail_in = 0;
+                if (at == 1)
+                        assert_int_equal(r, SQLITE_FULL);
+                if (r == SQLITE_OK)
+                        assert_int_equal(run(w->db, "DELETE FROM u"), SQLITE_OK);
+                r = run(w->db, "COMMIT"); /* an error: SQLite has rolled back */
+                assert_int_equal(digest_after_kill(w), r == SQLITE_OK ? kept : last);
+                assert_int_equal(digest(w->db), r == SQLITE_OK ? kept : last);
+                assert_int_equal(run(w->db, "PRAGMA wal_checkpoint(TRUNCATE); UPDATE t SET n = 0"), SQLITE_OK);
+                assert_int_equal(digest_after_kill(w), last);
+        }
+}
+
+static void what_was_undone_needs_no_room(void **state)
+{
+        struct world *w = *state;
+        uint64_t last;
+
+        w->seed = 4;
+        for (int i = 0; i < 10; i++) { /* what is collected ends elsewhere each time */
+                assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
+                assert_int_equal(change_rows(w, 100), SQLITE_OK);
+                assert_int_equal(run(w->db, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
+                assert_int_equal(change_row(w), SQLITE_OK);
+                last = digest(w->db);
+                assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
+                for (unsigned k = draw(w, 60); k > 0; k--)
+                        assert_int_equal(change_row(w), SQLITE_OK);
+                room = 1;
+                assert_int_equal(run(w->db, "ROLLBACK"), SQLITE_OK);
+                assert_int_equal(digest(w->db), last);
+                assert_int_equal(run(w->db, "PRAGMA wal_checkpoint(PASSIVE)"), SQLITE_OK);
+                assert_int_equal(digest_after_kill(w), last);
+                room = 0;
+        }
+}
+
+static sqlite3_int64 wal_size_of(const struct world *w)
+{
+        char path[128];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "%s/db-wal", w->folder);
+        assert_int_equal(stat(path, &st), 0);
+        return st.st_size;
+}
+
+static void a_transaction_that_has_room_is_not_kept_from_it_by_one_that_was_undone(void **state)
+{
+        struct world *w = *state;
+
+        w->seed = 5;
+        for (int i = 0; i < 10; i++) {
+                /* A log that is long already, and begins anew. */
+                assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
+                assert_int_equal(change_rows(w, 100), SQLITE_OK);
+                assert_int_equal(run(w->db, "COMMIT; PRAGMA wal_checkpoint(PASSIVE)"), SQLITE_OK);
+                assert_int_equal(change_row(w), SQLITE_OK);
+                uint64_t last = digest(w->db);
+
+                room = wal_size_of(w);
+                assert_int_equal(run(w->db, "BEGIN"), SQLITE_OK);
+                for (unsigned k = draw(w, 60); k > 0; k--)
+                        assert_int_equal(change_row(w), SQLITE_OK);
+                assert_int_equal(run(w->db, "INSERT INTO t SELECT id + 1000, n, zeroblob(900) FROM t"), SQLITE_FULL);
+                (void)run(w->db, "ROLLBACK"); /* SQLite may have done it */
+                assert_int_equal(digest(w->db), last);
+                assert_int_equal(change_row(w), SQLITE_OK);
+                assert_int_equal(digest_after_kill(w), digest(w->db));
+                assert_int_not_equal(digest(w->db), last);
+                room = 0;
+        }
+}
+
+/* The file alone, as SQLite might use it: frames are appended, undone, written again in place, in part without their
+ * page, and read, while writes fail. */
+enum { PAGE = 512, FRAME = 24 + PAGE, FRAMES = 400, STEPS = 6000 };
+
+struct log {
+        struct world *w;
+        sqlite3_file *file;
+        char bytes[FRAMES * FRAME];
+        unsigned count, committed; /* frames */
+};
+
+static void fill(struct log *l, char *bytes, size_t n, bool commits)
+{
+        for (size_t i = 0; i < n; i++)
+                bytes[i] = (char)draw(l->w, 256);
+        if (n == 24)
+                memcpy(bytes + 4, commits ? "\0\0\0\1" : "\0\0\0", 4);
+}
+
+static int write_piece(struct log *l, const char *bytes, int n, sqlite3_int64 at)
+{
+        int r = l->file->pMethods->xWrite(l->file, bytes, n, 32 + at);
+
+        if (r == SQLITE_OK)
+                memcpy(l->bytes + at, bytes, (size_t)n);
+        return r;
+}
+
+static void append(struct log *l)
+{
+        bool commits = draw(l->w, 100) == 0;
+        char frame[FRAME];
+
+        fill(l, frame, 24, commits);
+        fill(l, frame + 24, PAGE, false);
+        fail_in = draw(l->w, 30) == 0;
+        if (write_piece(l, frame, 24, l->count * FRAME) == SQLITE_OK &&
+            write_piece(l, frame + 24, PAGE, l->count * FRAME + 24) == SQLITE_OK) {
+                l->count++;
+                l->committed = commits ? l->count : l->committed;
+        } else {
+                assert_int_equal(fail_in, 0);
+        }
+        fail_in = 0;
+}
+
+static void write_again(struct log *l)
+{
+        unsigned frame = l->committed + draw(l->w, l->count - l->committed);
+        bool page = draw(l->w, 2);
+        char bytes[FRAME];
+
+        if (!page) /* as SQLite does; so a page that comes next is not taken for that of a new frame */
+                assert_int_equal(l->file->pMethods->xRead(l->file, bytes, FRAME, 32 + frame * FRAME), SQLITE_OK);
+        fill(l, bytes, page ? PAGE : 24, false);
+        assert_int_equal(write_piece(l, bytes, page ? PAGE : 24, frame * FRAME + (page ? 24 : 0)), SQLITE_OK);
+        if (!page)
+                assert_int_equal(l->file->pMethods->xRead(l->file, bytes, 8, 32), SQLITE_OK);
+}
+
+static void check_log(struct log *l, const struct world *w)
+{
+        static char found[sizeof(l->bytes)];
+        unsigned n = l->count * FRAME, from = n ? draw(l->w, n) : 0;
+        struct buf data = { 0 };
+        int dirfd = open(w->folder, O_RDONLY | O_DIRECTORY);
+
+        assert_int_equal(l->file->pMethods->xRead(l->file, found, (int)(n - from), 32 + from), SQLITE_OK);
+        assert_memory_equal(found, l->bytes + from, n - from);
+        assert_int_equal(file_read_at(dirfd, "db-log", 64 << 20, &data), 0);
+        assert_true(data.len >= 32 + l->committed * FRAME);
+        assert_memory_equal(data.data + 32, l->bytes, l->committed * FRAME);
+        buf_release(&data);
+        close(dirfd);
+}
+
+static void what_was_written_is_read(void **state)
+{
+        sqlite3_vfs *vfs = sqlite3_vfs_find(edits_wal_vfs());
+        static char path[128], name[136];
+        static struct log l;
+        struct world *w = *state;
+
+        l = (struct log){ .w = w, .file = calloc(1, (size_t)vfs->szOsFile) };
+        w->seed = 6;
+        snprintf(path, sizeof(path), "%s/db-log", w->folder);
+        memcpy(name + 4, path, sizeof(path)); /* a VFS wants zeros around a name */
+        assert_int_equal(vfs->xOpen(vfs, name + 4, l.file,
+                                    SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL),
+                         SQLITE_OK);
+        for (int i = 0; i < STEPS; i++) {
+                unsigned what = draw(w, 100);
+
+                if (l.count == FRAMES || i == 0) {
+                        assert_int_equal(l.file->pMethods->xWrite(l.file, path, 32, 0), SQLITE_OK);
+                        l.count = l.committed = 0;
+                }
+                if (what < 85)
+                        append(&l);
+                else if (what < 87)
+                        l.count = l.committed + draw(w, l.count - l.committed + 1);
+                else if (what < 95 && l.count > l.committed)
+                        write_again(&l);
+                else
+                        check_log(&l, w);
+        }
+        assert_int_equal(l.file->pMethods->xClose(l.file), SQLITE_OK);
+        free(l.file);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(one_write_for_a_transaction, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_is_committed_survives_a_kill, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_transaction_before, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_commit_after_a_statement_that_failed_keeps_its_word, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_was_undone_needs_no_room, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_transaction_that_has_room_is_not_kept_from_it_by_one_that_was_undone,
+                                                setup, teardown),
+                cmocka_unit_test_setup_teardown(what_was_written_is_read, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
