@@ -1,8 +1,8 @@
 /* row_fate.h: what becomes of what is at a path that the RECORD of a distribution lists, when that is removed.
  *
- * pip and uv list what they write with its hash, and remove whatever has that name since.  We do not: a thing that is not
- * what the row says is the user's, or another package's.  uv's link mode "symlink" writes symlinks into its cache, which
- * are what the row says when they lead to its bytes. */
+ * pip and uv list what they write with its hash, and remove whatever has that name since.  We do not: a thing that is
+ * not what the row says is the user's, or another package's.  uv's link mode "symlink" writes symlinks into its cache,
+ * which are what the row says when they lead to its bytes. */
 #ifndef FUSEPKG_ROW_FATE_H
 #define FUSEPKG_ROW_FATE_H
 
