@@ -444,7 +444,8 @@ int change_show(struct change *c, bool mount, const struct mount_options *how, s
         if (mount) {
                 r = mount_start(&c->t, how, err);
                 target_give_state(&c->t);
-        } else if (c->committed) {
+        } else if (c->committed && info.state == MOUNT_NONE) {
+                /* Of a mount that has died the kernel still lists the names: they are not the bare folder's. */
                 (void)bare_seen_update(&c->t);
                 (void)identity_note_first(&c->t, err);
                 if (python_start_write(&c->t, err) < 0)

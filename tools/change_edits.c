@@ -2,17 +2,15 @@
 
 #include "fs/kept.h"
 #include "store/files.h"
-#include "store/sha256.h"
 #include "store/wheel_name.h"
 #include "tools/change.h"
 #include "tools/outside_internal.h"
 #include "tools/outside_list.h"
+#include "tools/row_fate.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-
-enum { PIECE = 128 << 10 };
 
 static int by_text(const void *a, const void *b)
 {
@@ -111,6 +109,24 @@ static int by_bytes_down(const void *a, const void *b)
         return strcmp(*(char *const *)b, *(char *const *)a);
 }
 
+/* Is that a folder that may go once it is empty?  One that was made through the mount is; one of the bare site-packages
+ * is when something was taken out of it.  Those of our packages come and go with them; and a RECORD may speak of a file
+ * as a folder: "six.py/inner.py". */
+static bool is_folder(const struct edit_report *r, const char *path)
+{
+        bool emptied = false;
+
+        for (size_t i = 0; i < r->change_count; i++) {
+                const struct edit_change *c = &r->changes[i];
+
+                if (c->kind != CHANGE_REMOVED && strcmp(c->path, path) == 0)
+                        return c->type == 'd';
+                emptied = emptied || (c->kind == CHANGE_REMOVED && c->id >> 32 == 0 && strcmp(c->path, path) != 0 &&
+                                      edit_path_is_within(c->path, path));
+        }
+        return emptied;
+}
+
 /* What is below a folder comes before it. */
 static int request_folders(struct change_edits *e, struct edit_words *folders)
 {
@@ -119,74 +135,72 @@ static int request_folders(struct change_edits *e, struct edit_words *folders)
         if (folders->count)
                 qsort(folders->list, folders->count, sizeof(*folders->list), by_bytes_down);
         for (size_t i = 0; r == 0 && i < folders->count; i++)
-                if (i == 0 || strcmp(folders->list[i], folders->list[i - 1]) != 0)
+                if ((i == 0 || strcmp(folders->list[i], folders->list[i - 1]) != 0) &&
+                    is_folder(&e->report, folders->list[i]))
                         r = edits_ask_add(&e->request, "remove", folders->list[i]);
         return r;
 }
 
-/* What the edits have at a path in site-packages; NULL: nothing with bytes of its own. */
-static const struct edit_change *find_bytes(const struct change_edits *e, const char *path)
-{
-        const struct edit_change *c = edit_report_find(&e->report, path, CHANGE_ADDED);
-
-        if (!c)
-                c = edit_report_find(&e->report, path, CHANGE_MODIFIED);
-        return c && c->data ? c : NULL;
-}
+/* Rows --------------------------------------------------------------------------------------------------------- */
 
 static const char *below_site(const struct change *c, const char *path)
 {
         return edit_path_is_within(path, c->t.site_rel) ? path + strlen(c->t.site_rel) + 1 : NULL;
 }
 
-/* PATH, in the venv: its bytes; -ENOENT: it has none that could be the user's. */
-static int open_bytes(const struct change *c, const char *path)
+/* Has the new environment a package with a file at a path at which the edits have THING? */
+static bool is_anothers(const struct change *c, const struct edit_change *thing)
 {
-        const char *below = below_site(c, path);
-        const struct edit_change *change = below ? find_bytes(&c->edits, below) : NULL;
+        const struct edit_report *r = &c->edits.report;
+        const struct edit_change *hidden =
+                thing->kind == CHANGE_MODIFIED ? thing : edit_report_find(r, thing->path, CHANGE_REMOVED);
+        bool found = false;
 
-        if (below)
-                return change ? edits_ask_open(&c->t, change) : -ENOENT;
-        return file_open_beneath(c->t.venv_fd, path, O_RDONLY | O_NONBLOCK, 0);
+        if (!hidden || hidden->type != 'f')
+                return false;
+        for (size_t i = 0; !found && i < c->next->slot_count; i++)
+                found = c->next->slots[i].number == hidden->id >> 32;
+        /* Of a folder that went as a whole, or elsewhere, nothing comes back alone. */
+        for (size_t i = 0; found && i < r->change_count; i++) {
+                const struct edit_change *d = &r->changes[i];
+
+                found = d->type != 'd' || (d->kind != CHANGE_REMOVED && d->kind != CHANGE_MOVED) ||
+                        !edit_path_is_within(thing->path, d->origin ? d->origin : d->path);
+        }
+        return found;
 }
 
-/* 1: FD does not have the bytes of ROW. */
-static int differs(int fd, const struct record_row *row)
+static int take_thing(struct change *c, const char *path, const struct record_row *row, struct edit_words *folders)
 {
-        cleanup_sha256 struct sha256 sha = { 0 };
-        cleanup_free char *data = malloc(PIECE);
-        uint8_t hash[SHA256_SIZE];
-        struct stat st;
-        int r = !data ? -ENOMEM : fstat(fd, &st) < 0 ? -errno : 0;
+        const struct edit_change *thing = row_fate_find(&c->edits.report, below_site(c, path));
+        int fate = row_fate_inside(&c->t, thing, row);
+        int r = fate < 0 ? fate : add_folders(folders, below_site(c, path));
 
-        if (r < 0 || !S_ISREG(st.st_mode))
+        if (r == 0 && fate == ROW_IS_KEPT)
+                r = add_word(&c->edits.changed, path, strlen(path));
+        if (r == 0 && fate != ROW_STAYS)
+                r = edits_ask_add(&c->edits.request, "remove", thing->path);
+        if (r == 0 && fate != ROW_STAYS && is_anothers(c, thing))
+                r = edits_ask_add(&c->edits.request, "revert", thing->path);
+        if (r < 0 || (thing && fate == ROW_STAYS))
                 return r;
-        if (row->has_size && (uint64_t)st.st_size != row->size)
-                return 1;
-        r = sha256_init(&sha);
-        for (ssize_t n; r == 0 && (n = read(fd, data, PIECE)) != 0;)
-                r = n < 0 ? -errno : sha256_update(&sha, data, (size_t)n);
-        if (r == 0)
-                r = sha256_final(&sha, hash);
-        return r < 0 ? r : memcmp(hash, row->sha256, sizeof(hash)) != 0;
+        return add_bytecode(&c->edits, below_site(c, path), folders);
 }
 
-/* pip and uv list what they write with its hash, and remove it whatever was done to it since.  We must not. */
-static int note_changed(struct change *c, const char *path, const struct record_row *row)
+static int take_outside(struct change *c, const char *path, const struct record_row *row)
 {
-        cleanup_close int fd = row->has_sha256 ? open_bytes(c, path) : -ENOENT;
-        int r;
+        int fate = row_fate_outside(&c->t, path, row);
+        int r = fate < 0 ? fate : 0;
 
-        /* What cannot be opened outside of site-packages, remove_outside sees. */
-        if (fd == -ENOENT || (fd < 0 && !below_site(c, path)))
-                return 0;
-        r = fd < 0 ? fd : differs(fd, row);
-        return r <= 0 ? r : add_word(&c->edits.changed, path, strlen(path));
+        if (fate == ROW_IS_KEPT)
+                r = add_word(&c->edits.changed, path, strlen(path));
+        if (r < 0 || fate == ROW_STAYS)
+                return r;
+        return add_word(&c->edits.outside, path, strlen(path));
 }
 
 static int take_row(struct change *c, const struct record_row *row, struct edit_words *folders)
 {
-        size_t site = strlen(c->t.site_rel);
         cleanup_buf struct buf path = { 0 };
         int r = edit_dists_resolve(&c->t, row->path, &path);
 
@@ -194,18 +208,19 @@ static int take_row(struct change *c, const struct record_row *row, struct edit_
                 ui_warning("'%s' is not in the environment: it stays", row->path);
                 return 0;
         }
-        if (r == 0)
-                r = note_changed(c, path.data, row);
-        if (r < 0)
+        if (r < 0 || strcmp(path.data, c->t.site_rel) == 0)
                 return r;
-        if (!edit_path_is_within(path.data, c->t.site_rel))
-                return add_word(&c->edits.outside, path.data, path.len);
-        if (path.len == site)
+        return below_site(c, path.data) ? take_thing(c, path.data, row, folders) : take_outside(c, path.data, row);
+}
+
+/* Without these a distribution cannot be found again: they go last, for a kill in between. */
+static int turn_of(const struct edit_dist *dist, const char *path)
+{
+        size_t len = strlen(dist->dist_info);
+
+        if (strncmp(path, dist->dist_info, len) != 0)
                 return 0;
-        r = edits_ask_add(&c->edits.request, "remove", path.data + site + 1);
-        if (r == 0)
-                r = add_folders(folders, path.data + site + 1);
-        return r < 0 ? r : add_bytecode(&c->edits, path.data + site + 1, folders);
+        return strcmp(path + len, "/RECORD") == 0 ? 2 : strcmp(path + len, "/METADATA") == 0;
 }
 
 static int remove_dist(struct change *c, const struct edit_dist *dist, struct errtext *err)
@@ -223,8 +238,10 @@ static int remove_dist(struct change *c, const struct edit_dist *dist, struct er
         if (r < 0)
                 return r;
         r = change_note(c, '-', dist->name, dist->version, err);
-        for (size_t i = 0; r == 0 && i < record.count; i++)
-                r = take_row(c, &record.rows[i], &folders);
+        for (int turn = 0; turn < 3; turn++)
+                for (size_t i = 0; r == 0 && i < record.count; i++)
+                        if (turn_of(dist, record.rows[i].path) == turn)
+                                r = take_row(c, &record.rows[i], &folders);
         if (r == 0)
                 r = request_folders(&c->edits, &folders);
         words_release(&folders);
@@ -333,6 +350,18 @@ static int give_up_scripts(struct change *c)
         return outside_list_save(c->t.state_fd, &list);
 }
 
+/* Of a further name of a file it is told with the first one. */
+static mode_t mode_of(const struct edit_report *r, const struct edit_change *thing)
+{
+        for (size_t i = 0; i < r->change_count; i++) {
+                const struct edit_change *c = &r->changes[i];
+
+                if (c->id == thing->id && (c->kind == CHANGE_ADDED || c->kind == CHANGE_MODIFIED))
+                        return c->mode;
+        }
+        return 0644;
+}
+
 /* Before anything goes: a kill in between leaves a copy, which the next attempt finds. */
 static int keep_changed(struct change *c, struct errtext *err)
 {
@@ -341,17 +370,18 @@ static int keep_changed(struct change *c, struct errtext *err)
 
         for (size_t i = 0; r == 0 && i < c->edits.changed.count; i++) {
                 const char *path = c->edits.changed.list[i], *below = below_site(c, path);
+                const struct edit_change *thing;
                 cleanup_close int fd = -1;
 
                 if (!below) {
                         r = is_fixed(path) ? 0 : outside_keep(&c->t, generation, path, err);
                         continue;
                 }
-                fd = open_bytes(c, path);
+                thing = row_fate_find(&c->edits.report, below);
+                fd = edits_ask_open(&c->t, thing);
                 r = fd < 0 ? fd : 0;
                 if (r == 0)
-                        r = kept_put_file(c->t.state_fd, generation, below, fd, find_bytes(&c->edits, below)->mode,
-                                          NULL);
+                        r = kept_put_file(c->t.state_fd, generation, below, fd, mode_of(&c->edits.report, thing), NULL);
                 if (r < 0)
                         errtext_set(err, r, "cannot keep '%.900s': %s", below, errno_name(r, (char[128]){ 0 }));
         }

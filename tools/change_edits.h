@@ -1,6 +1,7 @@
 /* change_edits.h: what a change of an environment does about the edits: what pip and uv did through the mount is taken
- * into account first, and what they brought is removed as they would; but files of it that were changed since go to
- * `.fusepkg/kept` first.  The functions are change.c's; the state is in struct change. */
+ * into account first, and what they brought is removed as they would; but what has become something else since stays,
+ * and files of it that were changed go to `.fusepkg/kept` first (row_fate.h).  The functions are change.c's; the state
+ * is in struct change. */
 #ifndef FUSEPKG_CHANGE_EDITS_H
 #define FUSEPKG_CHANGE_EDITS_H
 
