@@ -3,6 +3,7 @@
 #include "store/files.h"
 #include "store/metadata.h"
 #include "store/wheel_name.h"
+#include "tools/outside.h"
 
 #include <stdio.h>
 
@@ -220,22 +221,13 @@ bool edit_dists_is_removed_bare(const struct edit_dists *d, const char *dist_inf
         return false;
 }
 
-int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret)
+/* PATH is used up. */
+static int tidy(char *path, struct buf *ret)
 {
-        cleanup_buf struct buf whole = { 0 };
-        size_t venv = strlen(t->venv);
-        int r;
+        int r = 0;
 
-        if (path[0] == '/') {
-                if (strncmp(path, t->venv, venv) != 0 || path[venv] != '/')
-                        return -EPERM;
-                r = buf_add_str(&whole, path + venv + 1);
-        } else {
-                r = buf_printf(&whole, "%s/%s", t->site_rel, path);
-        }
         buf_clear(ret);
-        for (char *save = NULL, *part = r == 0 ? strtok_r(whole.data, "/", &save) : NULL; r == 0 && part;
-             part = strtok_r(NULL, "/", &save)) {
+        for (char *save = NULL, *part = strtok_r(path, "/", &save); r == 0 && part; part = strtok_r(NULL, "/", &save)) {
                 if (strcmp(part, ".") == 0)
                         continue;
                 if (strcmp(part, "..") != 0) {
@@ -250,4 +242,29 @@ int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret
                 ret->data[ret->len] = '\0';
         }
         return r < 0 ? r : ret->len ? 0 : -EPERM;
+}
+
+int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret)
+{
+        cleanup_buf struct buf whole = { 0 }, led = { 0 };
+        size_t venv = strlen(t->venv);
+        int r;
+
+        if (path[0] == '/') {
+                if (strncmp(path, t->venv, venv) != 0 || path[venv] != '/')
+                        return -EPERM;
+                r = buf_add_str(&whole, path + venv + 1);
+        } else {
+                r = buf_printf(&whole, "%s/%s", t->site_rel, path);
+        }
+        if (r == 0)
+                r = tidy(whole.data, ret);
+        if (r < 0 || edit_path_is_within(ret->data, t->site_rel))
+                return r;
+        r = outside_follow(t, ret->data, &led);
+        if (r < 0 || led.len == 0)
+                return r;
+        buf_clear(&whole);
+        r = buf_printf(&whole, "%s/%s", t->site_rel, led.data);
+        return r < 0 ? r : tidy(whole.data, ret); /* the link may be another's that looks like ours */
 }
