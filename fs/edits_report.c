@@ -358,7 +358,7 @@ static int remove_path(struct tree *t, const char *path, struct tree_changes *re
                 r = tree_lookup(t, dir.id, name, strlen(name), &n);
         if (r == 0)
                 r = S_ISDIR(n.st.st_mode) ? tree_rmdir(t, &who, dir.id, name) : tree_unlink(t, &who, dir.id, name);
-        if (r == -ENOTDIR || r == -ENOTEMPTY)
+        if (r == -ENOTDIR || r == -ENOTEMPTY || r == -EBUSY) /* the last: the data folder, which is not a package's */
                 return 0;
         if (r == 0 || r == -ENOENT)
                 r = tree_changes_add(ret, dir.id, name);

@@ -12,7 +12,7 @@
  *     check                             adds `bad` lines: tree_check
  *     originals                         adds `original` lines: edits_originals.h
  *     conflicts                         adds `conflicting` lines: view_conflicts.  The one line that costs what is installed, not what was edited
- *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error
+ *     remove <path>                     a file, or a directory if it is empty, as unlink(2) and rmdir(2) do; what is not there is no error, nor what nobody may remove
  *     revert <path>                     that path, and all below, is the environment's again; what was changed goes to kept/<generation>
  *     base                              adds `base` lines
  *     blocked                           nothing is reverted: adds `blocked` lines, of what keeps the `revert` lines from being done

@@ -3,10 +3,10 @@
 #include "store/files.h"
 #include "store/metadata.h"
 #include "store/wheel_name.h"
+#include "tools/dist_file.h"
+#include "tools/outside.h"
 
 #include <stdio.h>
-
-enum { FILE_MAX = 64 << 20 /* bytes: RECORDs of large packages have a few */ };
 
 /* "six-1.16.0.dist-info" itself, or its METADATA: what makes a distribution one.  *RET_LEN: of the folder's name. */
 static bool is_mark(const char *path, char type, size_t *ret_len)
@@ -15,7 +15,7 @@ static bool is_mark(const char *path, char type, size_t *ret_len)
         const char *slash = strchr(path, '/');
         size_t len = slash ? (size_t)(slash - path) : strlen(path);
 
-        if (path[0] == '~' || path[0] == '.' || (slash ? type != 'f' : type != 'd'))
+        if (path[0] == '~' || path[0] == '.' || (slash ? type != 'f' && type != 'l' : type != 'd'))
                 return false;
         if (slash && strcmp(slash, "/METADATA") != 0 && strcmp(slash, "/PKG-INFO") != 0)
                 return false;
@@ -89,11 +89,17 @@ int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, co
         if (r < 0)
                 return errtext_set(err, r, "out of memory");
         c = edit_report_find(d->report, path.data, CHANGE_ADDED);
-        if (!c || c->type != 'f')
+        if (!c || (c->type != 'f' && !c->target))
                 return -ENOENT;
-        cleanup_close int fd = edits_ask_open(d->target, c);
+        if (c->target) {
+                r = dist_file_follow(d->target, c->target, ret);
+                if (r == -ENOENT)
+                        return r;
+        } else {
+                cleanup_close int fd = edits_ask_open(d->target, c);
 
-        r = fd < 0 ? fd : file_read_all(fd, FILE_MAX, ret);
+                r = fd < 0 ? fd : file_read_all(fd, DIST_FILE_MAX, ret);
+        }
         if (r < 0)
                 return errtext_set(err, r, "cannot read '%.900s': %s", path.data, errno_name(r, (char[128]){ 0 }));
         return buf_add(ret, "", 0);
@@ -132,7 +138,7 @@ static int add(struct edit_dists *d, const struct edit_change *c, size_t len)
         struct edit_dist dist = { .dist_info = strndup(c->path, len) };
         int r = dist.dist_info ? 0 : -ENOMEM;
 
-        if (r == 0 && c->kind == CHANGE_ADDED && (c->type != 'f' || has(d->added, d->added_count, dist.dist_info))) {
+        if (r == 0 && c->kind == CHANGE_ADDED && (c->type == 'd' || has(d->added, d->added_count, dist.dist_info))) {
                 dist_release(&dist);
                 return 0;
         }
@@ -220,22 +226,13 @@ bool edit_dists_is_removed_bare(const struct edit_dists *d, const char *dist_inf
         return false;
 }
 
-int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret)
+/* PATH is used up. */
+static int tidy(char *path, struct buf *ret)
 {
-        cleanup_buf struct buf whole = { 0 };
-        size_t venv = strlen(t->venv);
-        int r;
+        int r = 0;
 
-        if (path[0] == '/') {
-                if (strncmp(path, t->venv, venv) != 0 || path[venv] != '/')
-                        return -EPERM;
-                r = buf_add_str(&whole, path + venv + 1);
-        } else {
-                r = buf_printf(&whole, "%s/%s", t->site_rel, path);
-        }
         buf_clear(ret);
-        for (char *save = NULL, *part = r == 0 ? strtok_r(whole.data, "/", &save) : NULL; r == 0 && part;
-             part = strtok_r(NULL, "/", &save)) {
+        for (char *save = NULL, *part = strtok_r(path, "/", &save); r == 0 && part; part = strtok_r(NULL, "/", &save)) {
                 if (strcmp(part, ".") == 0)
                         continue;
                 if (strcmp(part, "..") != 0) {
@@ -250,4 +247,29 @@ int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret
                 ret->data[ret->len] = '\0';
         }
         return r < 0 ? r : ret->len ? 0 : -EPERM;
+}
+
+int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret)
+{
+        cleanup_buf struct buf whole = { 0 }, led = { 0 };
+        size_t venv = strlen(t->venv);
+        int r;
+
+        if (path[0] == '/') {
+                if (strncmp(path, t->venv, venv) != 0 || path[venv] != '/')
+                        return -EPERM;
+                r = buf_add_str(&whole, path + venv + 1);
+        } else {
+                r = buf_printf(&whole, "%s/%s", t->site_rel, path);
+        }
+        if (r == 0)
+                r = tidy(whole.data, ret);
+        if (r < 0 || edit_path_is_within(ret->data, t->site_rel))
+                return r;
+        r = outside_follow(t, ret->data, &led);
+        if (r < 0 || led.len == 0)
+                return r;
+        buf_clear(&whole);
+        r = buf_printf(&whole, "%s/%s", t->site_rel, led.data);
+        return r < 0 ? r : tidy(whole.data, ret); /* the link may be another's that looks like ours */
 }

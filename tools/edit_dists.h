@@ -34,8 +34,8 @@ bool edit_dists_is_removed_bare(const struct edit_dists *d, const char *dist_inf
 int edit_dists_read(const struct edit_dists *d, const struct edit_dist *dist, const char *name, struct buf *ret,
                     struct errtext *err);
 
-/* Of a row of a RECORD the path in the venv ("lib/python3.12/site-packages/six.py", "bin/black"), tidy.  -EPERM: it
- * leads out of the venv. */
+/* Of a row of a RECORD the path in the venv ("lib/python3.12/site-packages/six.py", "bin/black"), tidy.  What lies behind
+ * a symlink of ours is where that leads: "share/jupyter/x" may be in site-packages.  -EPERM: it leads out of the venv. */
 int edit_dists_resolve(const struct target *t, const char *path, struct buf *ret);
 
 static inline void cleanup_edit_dists_(struct edit_dists *d)

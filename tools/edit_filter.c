@@ -1,13 +1,11 @@
 #include "tools/edit_filter.h"
 
-#include "store/files.h"
 #include "store/wheel_name.h"
+#include "tools/dist_file.h"
 #include "tools/kept_list.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-
-enum { RECORD_MAX = 64 << 20 /* bytes */ };
 
 /* Paths -------------------------------------------------------------------------------------------------------- */
 
@@ -189,10 +187,9 @@ static int add_listed(const struct edit_dists *d, const char *dist_info, const s
 static int take_added(const struct edit_dists *d, const struct edit_dist *dist, struct edit_filter_item *item,
                       struct errtext *err)
 {
-        cleanup_buf struct buf text = { 0 };
-        int r = edit_dists_read(d, dist, "RECORD", &text, err);
+        int r = edit_owned_list(d, dist, &item->paths, err);
 
-        return r < 0 && r != -ENOENT ? r : add_listed(d, dist->dist_info, &text, item);
+        return r < 0 ? r : edit_paths_add(&item->paths, dist->dist_info, strlen(dist->dist_info));
 }
 
 /* Packages of ours, and what pip or uv brought, or took from the bare site-packages. */
@@ -236,7 +233,7 @@ static int take_bare(const char *dist_info, const char *name, const char *versio
                 return 0;
         s->found = true;
         if (buf_printf(&path, "%s/%s/RECORD", t->site_rel, dist_info) == 0)
-                (void)file_read_at(t->venv_fd, path.data, RECORD_MAX, &text);
+                (void)dist_file_read(t, t->venv_fd, path.data, &text);
         return add_listed(s->dists, dist_info, &text, s->item);
 }
 

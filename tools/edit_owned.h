@@ -17,6 +17,9 @@ void edit_owned_release(struct edit_owned *o);
  * something in a folder that was removed. */
 bool edit_owned_has(const struct edit_owned *o, enum edit_change_kind kind, uint64_t id, const char *path, char type);
 
+/* Adds the paths in site-packages of one that was added: what its RECORD lists. */
+int edit_owned_list(const struct edit_dists *d, const struct edit_dist *dist, struct edit_paths *ret,
+                    struct errtext *err);
 /* Appends the RECORD of a distribution of the bare site-packages that was removed; nothing when it is not known. */
 int edit_owned_record(const struct edit_dists *d, const char *dist_info, struct buf *ret);
 

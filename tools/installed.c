@@ -3,14 +3,12 @@
 #include "fs/image_pool.h"
 #include "store/files.h"
 #include "store/wheel_name.h"
+#include "tools/dist_file.h"
 #include "tools/mounts.h"
 
 #include <fcntl.h>
 
-enum {
-        DIST_FILE_MAX = 64 << 20, /* bytes: RECORDs of large packages have a few */
-        OPEN_TRIES = 16,
-};
+enum { OPEN_TRIES = 16 };
 
 void installed_release(struct installed *i)
 {
@@ -223,7 +221,7 @@ static int read_bare(struct installed *i, const struct distribution *d, const ch
 
         if (buf_printf(&path, name[0] ? "%s/%s" : "%s%s", d->dist_info, name) < 0)
                 return errtext_set(err, -ENOMEM, "out of memory");
-        r = file_read_at(i->site_fd, path.data, DIST_FILE_MAX, ret);
+        r = dist_file_read(i->target, i->site_fd, path.data, ret);
         if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -EISDIR)
                 return errtext_set(err, r, "cannot read '%s/%s': %s", i->target->site, path.data,
                                    errno_name(r, (char[128]){ 0 }));

@@ -49,6 +49,9 @@ int outside_conflicts(const struct target *t, const struct environment *next, ui
                       struct image_pool *pool,
                       int (*fn)(const char *path, const char *loser, const char *winner, void *user), void *user,
                       struct errtext *err);
+/* Where in site-packages PATH of the venv is ("share/jupyter/x"), when a folder on its way is a symlink of ours, or lacks,
+ * as one that has gone: appends ".fusepkg-data/data/share/jupyter/x".  Else nothing. */
+int outside_follow(const struct target *t, const char *path, struct buf *ret);
 /* NOW is the committed environment.  Does nothing when the list is already of its generation. */
 int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err);
 

@@ -47,14 +47,60 @@ static int make_target(const struct outside_run *run, const char *path, const ch
         return r < 0 ? r : buf_printf(ret, "%s/" DATA_DIR "/%s", run->t->site_rel, mount_path);
 }
 
-static bool is_our_target(const struct target *t, const char *target)
+/* What a target of ours is in site-packages; NULL: it is not ours. */
+static const char *below_site(const struct target *t, const char *target)
 {
         size_t n = strlen(t->site_rel);
 
         while (strncmp(target, "../", 3) == 0)
                 target += 3;
         return strncmp(target, t->site_rel, n) == 0 &&
-               strncmp(target + n, "/" DATA_DIR "/", strlen(DATA_DIR) + 2) == 0;
+                               strncmp(target + n, "/" DATA_DIR "/", strlen(DATA_DIR) + 2) == 0 ?
+                       target + n + 1 :
+                       NULL;
+}
+
+static bool is_our_target(const struct target *t, const char *target)
+{
+        return below_site(t, target) != NULL;
+}
+
+/* Where a link for PATH leads, or would: it goes with the last package that has something behind it, while what pip has
+ * put there stays. */
+static int add_place(const struct target *t, const char *path, struct buf *ret)
+{
+        cleanup_buf struct buf headers = { 0 };
+        int digits = (int)strspn(t->python, "0123456789.");
+        int r = buf_printf(&headers, "include/site/python%.*s/", digits, t->python);
+
+        if (r < 0)
+                return r;
+        return strncmp(path, headers.data, headers.len) == 0 ?
+                       buf_printf(ret, DATA_DIR "/headers/%s", path + headers.len) :
+                       buf_printf(ret, DATA_DIR "/data/%s", path);
+}
+
+/* Not the last name: a program that writes a file there takes the link away first. */
+int outside_follow(const struct target *t, const char *path, struct buf *ret)
+{
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                cleanup_free char *folder = strndup(path, (size_t)(slash - path));
+                char target[PATH_MAX];
+                const char *below;
+                ssize_t n;
+
+                if (!folder)
+                        return -ENOMEM;
+                n = readlinkat(t->venv_fd, folder, target, sizeof(target) - 1);
+                if (n < 0 && errno == EINVAL)
+                        continue;
+                if (n < 0)
+                        return errno == ENOENT ? add_place(t, path, ret) : 0;
+                target[n] = '\0';
+                below = below_site(t, target);
+                return below ? buf_printf(ret, "%s%s", below, slash) : 0;
+        }
+        return 0;
 }
 
 bool outside_is_link(const struct target *t, int dirfd, const char *name)

@@ -5,12 +5,11 @@
 #include "store/files.h"
 #include "store/metadata.h"
 #include "store/wheel_name.h"
+#include "tools/dist_file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-
-enum { BARE_METADATA_MAX = 16 << 20 }; /* bytes */
 
 struct bare_name {
         char *dist_info;
@@ -60,7 +59,7 @@ static int split_folder(const char *folder, char **ret_name, char **ret_version)
 }
 
 /* The name in the metadata; the folder's when there is none that can be read. */
-static int name_bare(int site_fd, const char *folder, char **ret_name, char **ret_version)
+static int name_bare(const struct target *t, int site_fd, const char *folder, char **ret_name, char **ret_version)
 {
         static const char *const files[] = { "/METADATA", "/PKG-INFO", "" };
 
@@ -71,7 +70,7 @@ static int name_bare(int site_fd, const char *folder, char **ret_name, char **re
                 char path[300];
 
                 snprintf(path, sizeof(path), "%.255s%s", folder, files[i]);
-                if (file_read_at(site_fd, path, BARE_METADATA_MAX, &text) < 0)
+                if (dist_file_read(t, site_fd, path, &text) < 0)
                         continue;
                 if (metadata_parse(text.data ? text.data : "", text.len, &m, &err) < 0)
                         continue;
@@ -135,7 +134,7 @@ int target_each_bare_in(const struct target *t, int site_fd,
                 cleanup_free char *name = NULL, *version = NULL;
 
                 if (r == 0)
-                        r = name_bare(site_fd, n->dist_info, &name, &version);
+                        r = name_bare(t, site_fd, n->dist_info, &name, &version);
                 if (r == 0 && !(t->environment && environment_find(t->environment, name)))
                         r = fn(n->dist_info, name, version, user);
                 names = n->next;
@@ -193,7 +192,7 @@ int target_each_shown(const struct target *t, int site_fd,
 
                 if (r == 0 && slot)
                         r = fn(n->dist_info, slot->name, slot->version, slot, user);
-                else if (r == 0 && (r = name_bare(site_fd, n->dist_info, &name, &version)) == 0)
+                else if (r == 0 && (r = name_bare(t, site_fd, n->dist_info, &name, &version)) == 0)
                         r = fn(n->dist_info, name, version, NULL, user);
                 names = n->next;
                 free(n->dist_info);
