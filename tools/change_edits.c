@@ -39,18 +39,12 @@ int change_edits_load(struct change *c, struct errtext *err)
                        r;
 }
 
-static void words_release(struct edit_words *w)
-{
-        for (size_t i = 0; i < w->count; i++)
-                free(w->list[i]);
-        free(w->list);
-}
-
 void change_edits_release(struct change_edits *e)
 {
-        words_release(&e->outside);
-        words_release(&e->changed);
+        edit_words_release(&e->outside);
+        edit_words_release(&e->changed);
         buf_release(&e->request);
+        buf_release(&e->back);
         edit_dists_release(&e->dists);
         edit_report_release(&e->report);
         *e = (struct change_edits){ 0 };
@@ -181,7 +175,7 @@ static int take_thing(struct change *c, const char *path, const struct record_ro
         if (r == 0 && fate != ROW_STAYS)
                 r = edits_ask_add(&c->edits.request, "remove", thing->path);
         if (r == 0 && fate != ROW_STAYS && is_anothers(c, thing))
-                r = edits_ask_add(&c->edits.request, "revert", thing->path);
+                r = edits_ask_add(&c->edits.back, "revert", thing->path);
         if (r < 0 || (thing && fate == ROW_STAYS))
                 return r;
         return add_bytecode(&c->edits, below_site(c, path), folders);
@@ -244,7 +238,7 @@ static int remove_dist(struct change *c, const struct edit_dist *dist, struct er
                                 r = take_row(c, &record.rows[i], &folders);
         if (r == 0)
                 r = request_folders(&c->edits, &folders);
-        words_release(&folders);
+        edit_words_release(&folders);
         record_release(&record);
         if (r < 0 && !err->text[0])
                 return errtext_set(err, r, "cannot uninstall %s: %s", dist->name, errno_name(r, (char[128]){ 0 }));
@@ -388,6 +382,16 @@ static int keep_changed(struct change *c, struct errtext *err)
         return r;
 }
 
+/* What another had put in the place of our packages' files is gone: they are seen again, where that can be. */
+static void give_back(struct change *c)
+{
+        cleanup_edit_report struct edit_report ignored = { 0 };
+        struct errtext why = { "" };
+
+        if (c->edits.back.len && edits_ask(&c->t, c->edits.back.data, &ignored, &why) < 0)
+                ui_warning("%s", why.text[0] ? why.text : "not all files of other packages are there again");
+}
+
 int change_edits_apply(struct change *c, struct errtext *err)
 {
         cleanup_edit_report struct edit_report ignored = { 0 };
@@ -396,7 +400,8 @@ int change_edits_apply(struct change *c, struct errtext *err)
 
         if (r == 0 && e->request.len)
                 r = edits_ask(&c->t, e->request.data, &ignored, err);
-
+        if (r == 0)
+                give_back(c);
         if (r == 0 && give_up_scripts(c) < 0)
                 ui_warning("cannot write '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "'", c->t.venv);
         for (size_t i = 0; r == 0 && i < e->outside.count; i++)

@@ -13,6 +13,7 @@ struct change_edits {
         struct edit_report report;
         struct edit_dists dists;
         struct buf request;          /* what is to be removed through the mount */
+        struct buf back;             /* and what is then to be our packages' again */
         struct edit_words outside;   /* and outside of it: paths in the venv */
         struct edit_words changed;   /* those of both whose bytes are not what RECORD says: they are kept */
 };
