@@ -117,10 +117,13 @@ static int apply(struct outside_run *run)
                      : 0;
 }
 
-int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err)
+int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool,
+                  const struct edit_report *edits, struct errtext *err)
 {
         cleanup_close int bin = file_open_beneath(t->venv_fd, "bin", O_RDONLY | O_DIRECTORY, 0);
-        struct outside_run run = { .t = t, .now = now, .pool = pool, .bin_fd = bin, .new_fd = -1, .err = err };
+        struct outside_run run = {
+                .t = t, .now = now, .pool = pool, .edits = edits, .bin_fd = bin, .new_fd = -1, .err = err,
+        };
         int r;
 
         if (bin < 0)

@@ -360,6 +360,31 @@ static int remove_folders(struct outside_run *run)
         return r < 0 ? no_memory(run) : 0;
 }
 
+/* Has a program put something behind a link that no package needs any more: pip, a file that the user would miss? */
+static bool is_used(const struct outside_run *run, const char *path)
+{
+        cleanup_buf struct buf place = { 0 };
+        bool used = !run->edits || add_place(run->t, path, &place) < 0;
+
+        for (size_t i = 0; !used && i < run->edits->change_count; i++) {
+                const struct edit_change *c = &run->edits->changes[i];
+
+                used = c->kind != CHANGE_REMOVED && c->kind != CHANGE_MODIFIED && c->type != 'd' &&
+                       edit_path_is_within(c->path, place.data);
+        }
+        return used;
+}
+
+static int leave_link(struct outside_run *run, const char *path)
+{
+        const char *name = NULL;
+        cleanup_close int dir = is_used(run, path) ? outside_open_parent(run->t, path, &name) : -1;
+
+        if (dir < 0 || !outside_is_link(run->t, dir, name))
+                return remove_link(run, path);
+        return outside_paths_add(&run->next.links, path) < 0 ? no_memory(run) : 0;
+}
+
 int outside_apply_links(struct outside_run *run)
 {
         cleanup_free char *include = NULL;
@@ -376,6 +401,6 @@ int outside_apply_links(struct outside_run *run)
                 r = link_tree(run, "data", "");
         for (size_t i = 0; r == 0 && i < run->old.links.count; i++)
                 if (!outside_paths_have(&run->next.links, run->old.links.paths[i]))
-                        r = remove_link(run, run->old.links.paths[i]);
+                        r = leave_link(run, run->old.links.paths[i]);
         return r < 0 ? r : remove_folders(run);
 }

@@ -85,17 +85,24 @@ def test_of_a_package_that_was_installed_again(account, new_venv, make_wheel, in
     account.run(["sh", "-c", "cd $0; " + seen, venv.path], status=1)
 
 
-def test_stay_when_the_link_goes(venv, make_wheel, install):
-    """The link goes with the last package of ours that has something behind it."""
+@pytest.mark.parametrize("mounted", [True, False])
+def test_stay_when_ours_go(venv, make_wheel, install, mounted):
+    """The link stays as long as anybody has something behind it."""
     line = install(venv, make_wheel("brought", files=THEIRS))
+    if not mounted:
+        venv.fusepkg("umount")
     venv.fusepkg("remove", "outer")
+    venv.fusepkg("mount", "-q")
     brought = everything(venv)
     assert BEHIND <= set(brought)
+    assert venv.account.run(["cat", venv.path / "share/brought/b.txt"]).out == "b\n"
     assert venv.fusepkg("diff").out == line
     assert venv.fusepkg("revert", "--all").err == "Nothing to revert\n"
     assert everything(venv) == brought
     venv.fusepkg("remove", "brought")
     assert venv.fusepkg("diff").out == "" and set(everything(venv)) & BEHIND == set()
+    venv.fusepkg("add", "-q", make_wheel("last"))
+    assert not (venv.path / "share").is_symlink()
 
 
 def test_a_link_that_leads_elsewhere_is_not_followed(venv, make_wheel, folder, install):
