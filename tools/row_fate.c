@@ -59,6 +59,20 @@ static bool leads_to_bytes(const char *target, const struct record_row *row)
         return fd >= 0 && differs(fd, row) == 0;
 }
 
+static bool is_record(const char *path)
+{
+        static const char end[] = ".dist-info/RECORD";
+        size_t len = strlen(path);
+
+        return len >= strlen(end) && strcmp(path + len - strlen(end), end) == 0;
+}
+
+/* Its own row has no hash; what it leads to was read as the RECORD. */
+static bool is_own_record(const char *target, const struct record_row *row)
+{
+        return !row->has_sha256 && is_record(row->path) && target && target[0] == '/' && is_record(target);
+}
+
 int row_fate_inside(const struct target *t, const struct edit_change *thing, const struct record_row *row)
 {
         bool ours = thing && thing->kind == CHANGE_MODIFIED;
@@ -66,7 +80,7 @@ int row_fate_inside(const struct target *t, const struct edit_change *thing, con
         int r;
 
         if (thing && thing->type == 'l')
-                return leads_to_bytes(thing->target, row) ? ROW_GOES : ROW_STAYS;
+                return leads_to_bytes(thing->target, row) || is_own_record(thing->target, row) ? ROW_GOES : ROW_STAYS;
         if (!thing || thing->type != 'f' || (ours && !row->has_sha256))
                 return ROW_STAYS;
         if (!row->has_sha256)
