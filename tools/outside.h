@@ -54,7 +54,7 @@ int outside_conflicts(const struct target *t, const struct environment *next, ui
  * as one that has gone: appends ".fusepkg-data/data/share/jupyter/x".  Else nothing. */
 int outside_follow(const struct target *t, const char *path, struct buf *ret);
 /* NOW is the committed environment.  Does nothing when the list is already of its generation.  A link that no package
- * needs any more stays while EDITS (NULL: not known) have something behind it. */
+ * needs any more stays while EDITS (NULL: they are asked about) have something behind it. */
 int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool,
                   const struct edit_report *edits, struct errtext *err);
 

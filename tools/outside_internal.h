@@ -14,7 +14,7 @@ struct outside_run {
         const struct target *t;
         const struct environment *now;
         struct image_pool *pool;
-        const struct edit_report *edits; /* NULL: not known */
+        const struct edit_report *edits;
         struct outside_list old;  /* what is there */
         struct outside_list next; /* what will be */
         int bin_fd;

@@ -364,7 +364,7 @@ static int remove_folders(struct outside_run *run)
 static bool is_used(const struct outside_run *run, const char *path)
 {
         cleanup_buf struct buf place = { 0 };
-        bool used = !run->edits || add_place(run->t, path, &place) < 0;
+        bool used = add_place(run->t, path, &place) < 0;
 
         for (size_t i = 0; !used && i < run->edits->change_count; i++) {
                 const struct edit_change *c = &run->edits->changes[i];

@@ -103,7 +103,9 @@ class Beside:
         venv, names = self.broken, rng.sample(sorted(self.wheels), 3)
         self.kill(rng, self.root.installed / "bin/fusepkg", "add", "--venv", venv, *(self.wheels[n] for n in names),
                   rng.choice(self.extra))
-        if venv.fusepkg("mount", status=None).status == 0:
+        said = venv.fusepkg("mount", status=None)
+        if said.status == 0:
+            print(said.err, end="")
             check_imports(venv, *(p["name"] for p in venv.fusepkg("list", "--json").json()))
         if rng.random() < 0.3:
             venv.close()
