@@ -256,7 +256,7 @@ int change_lock(struct change *c, struct errtext *err)
         }
         c->unsettled = r == 0;
         if (r == 0 && c->t.environment)
-                r = outside_apply(&c->t, c->t.environment, c->pool, NULL, err);
+                r = outside_apply(&c->t, c->t.environment, c->pool, err);
         r = r < 0 ? r : prepare_next(c, err);
         if (r == 0)
                 r = change_edits_load(c, err);
@@ -417,7 +417,7 @@ int change_commit(struct change *c, struct errtext *err)
         if (r < 0)
                 return r;
         bare_seen_warn(&c->t);
-        r = outside_apply(&c->t, c->t.environment, c->pool, &c->edits.report, err);
+        r = outside_apply(&c->t, c->t.environment, c->pool, err);
         say_result(c, planned_ns, ui_now_ns() - c->started_ns);
         target_give_state(&c->t);
         if (r < 0) {

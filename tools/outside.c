@@ -1,7 +1,6 @@
 #include "tools/outside.h"
 
 #include "store/files.h"
-#include "tools/edits_ask.h"
 #include "tools/outside_internal.h"
 #include "tools/ui.h"
 
@@ -118,15 +117,10 @@ static int apply(struct outside_run *run)
                      : 0;
 }
 
-int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool,
-                  const struct edit_report *edits, struct errtext *err)
+int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err)
 {
         cleanup_close int bin = file_open_beneath(t->venv_fd, "bin", O_RDONLY | O_DIRECTORY, 0);
-        struct edit_report asked = { 0 };
-        struct errtext ignored = { "" };
-        struct outside_run run = {
-                .t = t, .now = now, .pool = pool, .edits = edits ? edits : &asked, .bin_fd = bin, .new_fd = -1, .err = err,
-        };
+        struct outside_run run = { .t = t, .now = now, .pool = pool, .bin_fd = bin, .new_fd = -1, .err = err };
         int r;
 
         if (bin < 0)
@@ -135,13 +129,9 @@ int outside_apply(const struct target *t, const struct environment *now, struct 
         if (r < 0)
                 return errtext_set(err, r, "cannot read '%s/" ENVIRONMENT_DIR "/" OUTSIDE_FILE "': %s", t->venv,
                                    strerror(-r));
-        if (run.old.generation != now->generation) {
-                /* A killed command left it to us; what cannot be asked about is nothing. */
-                if (!edits && edits_ask_needed(t))
-                        (void)edits_ask(t, "report\n", &asked, &ignored);
+        if (run.old.generation != now->generation)
                 r = apply(&run);
-                edit_report_release(&asked);
-        }
+        edit_report_release(&run.edits);
         outside_list_release(&run.old);
         outside_list_release(&run.next);
         return r;

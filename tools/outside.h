@@ -18,7 +18,6 @@
 #include "fs/image_pool.h"
 #include "store/record.h"
 #include "store/wheel.h"
-#include "tools/edit_report.h"
 #include "tools/target.h"
 
 /* The scripts of one slot: entry points and .data/scripts, as their final bytes. */
@@ -54,9 +53,8 @@ int outside_conflicts(const struct target *t, const struct environment *next, ui
  * as one that has gone: appends ".fusepkg-data/data/share/jupyter/x".  Else nothing. */
 int outside_follow(const struct target *t, const char *path, struct buf *ret);
 /* NOW is the committed environment.  Does nothing when the list is already of its generation.  A link that no package
- * needs any more stays while EDITS (NULL: they are asked about) have something behind it. */
-int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool,
-                  const struct edit_report *edits, struct errtext *err);
+ * needs any more stays while the edits, which are asked about, have something behind it. */
+int outside_apply(const struct target *t, const struct environment *now, struct image_pool *pool, struct errtext *err);
 
 /* Before a commit that hides DIST_INFO: notes which scripts it has, from the rows of its RECORD. */
 int outside_bare_note(const struct target *t, const char *dist_info, struct errtext *err);

@@ -150,7 +150,7 @@ int outside_apply_bare(struct outside_run *run)
 
 int outside_bare_hide(const struct target *t, struct image_pool *pool, struct errtext *err)
 {
-        return t->environment ? outside_apply(t, t->environment, pool, NULL, err) : 0;
+        return t->environment ? outside_apply(t, t->environment, pool, err) : 0;
 }
 
 static bool is_hidden(const struct environment *e, const char *dist_info)

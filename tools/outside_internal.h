@@ -2,6 +2,7 @@
 #ifndef FUSEPKG_OUTSIDE_INTERNAL_H
 #define FUSEPKG_OUTSIDE_INTERNAL_H
 
+#include "tools/edit_report.h"
 #include "tools/outside.h"
 #include "tools/outside_list.h"
 
@@ -14,7 +15,8 @@ struct outside_run {
         const struct target *t;
         const struct environment *now;
         struct image_pool *pool;
-        const struct edit_report *edits;
+        struct edit_report edits;
+        bool asked;               /* the edits are known */
         struct outside_list old;  /* what is there */
         struct outside_list next; /* what will be */
         int bin_fd;

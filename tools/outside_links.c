@@ -3,6 +3,7 @@
  *
  * For each name of the merged data tree, from the top: where the venv has nothing, a symlink, which carries
  * everything below it; where it has a real folder, the same one level deeper. */
+#include "tools/edits_ask.h"
 #include "tools/outside_internal.h"
 
 #include "store/files.h"
@@ -361,13 +362,18 @@ static int remove_folders(struct outside_run *run)
 }
 
 /* Has a program put something behind a link that no package needs any more: pip, a file that the user would miss? */
-static bool is_used(const struct outside_run *run, const char *path)
+static bool is_used(struct outside_run *run, const char *path)
 {
         cleanup_buf struct buf place = { 0 };
+        struct errtext ignored = { "" };
         bool used = add_place(run->t, path, &place) < 0;
 
-        for (size_t i = 0; !used && i < run->edits->change_count; i++) {
-                const struct edit_change *c = &run->edits->changes[i];
+        /* As they are now, after what this command has removed; what cannot be asked about is nothing. */
+        if (!run->asked && edits_ask_needed(run->t))
+                (void)edits_ask(run->t, "report\n", &run->edits, &ignored);
+        run->asked = true;
+        for (size_t i = 0; !used && i < run->edits.change_count; i++) {
+                const struct edit_change *c = &run->edits.changes[i];
 
                 used = c->kind != CHANGE_REMOVED && c->kind != CHANGE_MODIFIED && c->type != 'd' &&
                        edit_path_is_within(c->path, place.data);
