@@ -319,15 +319,16 @@ static int add_slot(struct slots *s, uint64_t id)
         uint32_t number = (uint32_t)(id >> 32);
         uint32_t *more;
 
+        if (number == 0) /* the base is no package */
+                return 0;
         for (size_t i = 0; i < s->count; i++)
                 if (s->list[i] == number)
                         return 0;
-        more = number ? reallocarray(s->list, s->count + 1, sizeof(*more)) : s->list;
-        if (number && !more)
+        more = reallocarray(s->list, s->count + 1, sizeof(*more));
+        if (!more)
                 return -ENOMEM;
         s->list = more;
-        if (number)
-                more[s->count++] = number;
+        more[s->count++] = number;
         return 0;
 }
 

@@ -13,8 +13,8 @@
  * whole; -EBUSY: something is blocked (below). */
 int edits_revert(struct tree *t, int state_fd, char *const *paths, size_t n, struct tree_changes *changes,
                  struct buf *lines, struct errtext *err);
-/* What keeps it from coming back: LINES gets a `blocked` line for each slot that has something in a directory which was removed or
- * moved from its name, and to which a later package has brought another since.  Changes nothing. */
+/* What keeps it from coming back: LINES gets a `blocked` line for each slot that has something in a directory which was
+ * removed or moved from its name, and to which a later package has brought another since.  Changes nothing. */
 int edits_blocked(struct tree *t, char *const *paths, size_t n, struct buf *lines, struct errtext *err);
 
 /* edits_restore.c: the rows of the chosen ones of ITEMS (those with CHOSEN[i]), in a transaction of its own. */

@@ -218,7 +218,7 @@ int environment_add_slot(struct environment *e, struct slot **ret)
         return 0;
 }
 
-static struct slot *find_number(struct environment *e, uint32_t number)
+const struct slot *environment_slot(const struct environment *e, uint32_t number)
 {
         for (size_t i = 0; i < e->slot_count; i++)
                 if (e->slots[i].number == number)
@@ -226,38 +226,38 @@ static struct slot *find_number(struct environment *e, uint32_t number)
         return NULL;
 }
 
-static void close_gap(struct environment *e, const struct slot *at)
+static void close_gap(struct environment *e, size_t at)
 {
-        size_t i = (size_t)(at - e->slots);
-
-        memmove(&e->slots[i], &e->slots[i + 1], (e->slot_count - i - 1) * sizeof(*e->slots));
+        memmove(&e->slots[at], &e->slots[at + 1], (e->slot_count - at - 1) * sizeof(*e->slots));
         e->slot_count--;
 }
 
 int environment_remove_slot(struct environment *e, uint32_t number)
 {
-        struct slot *slot = find_number(e, number);
+        const struct slot *slot = environment_slot(e, number);
+        size_t at = slot ? (size_t)(slot - e->slots) : 0;
 
         if (!slot)
                 return -ENOENT;
-        slot_release(slot);
-        close_gap(e, slot);
+        slot_release(&e->slots[at]);
+        close_gap(e, at);
         return 0;
 }
 
 int environment_renew_slot(struct environment *e, uint32_t number)
 {
-        struct slot *slot, *last;
-        int r = find_number(e, number) ? environment_add_slot(e, &last) : -ENOENT;
+        const struct slot *slot = environment_slot(e, number);
+        size_t at = slot ? (size_t)(slot - e->slots) : 0;
+        struct slot *last;
+        int r = slot ? environment_add_slot(e, &last) : -ENOENT;
 
         if (r < 0)
                 return r;
-        slot = find_number(e, number);
         number = last->number;
-        *last = *slot;
+        *last = e->slots[at];
         last->number = number;
         last->time = 0; /* of the commit to come */
-        close_gap(e, slot);
+        close_gap(e, at);
         return 0;
 }
 

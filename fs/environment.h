@@ -128,6 +128,9 @@ void environment_free(struct environment *e); /* NULL is fine */
 size_t environment_dirs_before(const struct environment *e, const char *path);
 const struct dir_row *environment_dir(const struct environment *e, const char *path);
 
+/* The slot of that number; NULL. */
+const struct slot *environment_slot(const struct environment *e, uint32_t number);
+
 /* Editing, before a commit. */
 struct slot *environment_find(struct environment *e, const char *name); /* by normalised name; NULL */
 /* Appends a slot with the number e->next_slot and time 0; the caller fills the rest in (strings on the heap). */

@@ -13,14 +13,6 @@ static const struct tree trees[] = {
         { "headers", DATA_DIR "/headers" },
 };
 
-static bool has_slot(const struct environment *e, uint32_t number)
-{
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return true;
-        return false;
-}
-
 /* What the row of the directory at u->path pins: the id it had, where its providers do not give that one any more. */
 static uint64_t pinned_id(const struct update *u, const struct providers *old)
 {
@@ -29,17 +21,16 @@ static uint64_t pinned_id(const struct update *u, const struct providers *old)
 
         if (row && row->id)
                 return row->id;
-        if (old->base || !old->count || has_slot(u->next.e, lowest->slot))
+        if (old->base || !old->count || environment_slot(u->next.e, lowest->slot))
                 return 0;
         return (uint64_t)lowest->slot << 32 | lowest->entry;
 }
 
 static uint64_t slot_time(const struct environment *e, uint32_t number)
 {
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return e->slots[i].time;
-        return 0;
+        const struct slot *slot = environment_slot(e, number);
+
+        return slot ? slot->time : 0;
 }
 
 /* A generation, as far as the slots before one reach. */
@@ -71,7 +62,7 @@ static bool gains(struct update *u, const struct providers *old, const struct pr
         struct state from = { u->old.e, old, old->count }, to = { u->next.e, next, next->count };
 
         for (size_t k = 0; k < next->count; k++)
-                if (!has_slot(u->old.e, next->list[k].slot) && brings(u, &next->list[k], from, to))
+                if (!environment_slot(u->old.e, next->list[k].slot) && brings(u, &next->list[k], from, to))
                         return true;
         return false;
 }
@@ -238,7 +229,7 @@ static int slots_leave(struct update *u)
         int r = 0;
 
         for (size_t i = 0; i < u->old.e->slot_count && r >= 0; i++) {
-                if (has_slot(u->next.e, u->old.e->slots[i].number))
+                if (environment_slot(u->next.e, u->old.e->slots[i].number))
                         continue;
                 for (size_t t = 0; t < ARRAY_LEN(trees) && r >= 0; t++)
                         r = tree_leaves(u, u->old.images[i], u->old.e->slots[i].number, &trees[t]);
@@ -310,7 +301,7 @@ static int load_images(struct side *s, const struct image_source *source, struct
 static bool nothing_leaves(const struct environment *old, const struct environment *next)
 {
         for (size_t i = 0; i < old->slot_count; i++)
-                if (!has_slot(next, old->slots[i].number))
+                if (!environment_slot(next, old->slots[i].number))
                         return false;
         for (size_t i = 0; i < next->hidden_count; i++)
                 if (!hides(old, next->hidden[i]))

@@ -195,14 +195,6 @@ int mount_load(struct server *s, int site_fd, struct errtext *err)
 
 /* In a process that takes over ---------------------------------------------------------------------------------- */
 
-static bool has_slot(const struct environment *e, uint32_t number)
-{
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return true;
-        return false;
-}
-
 /* Slots that have left since the mount began: programs may hold files of theirs. */
 static int add_retired(struct environment *all, struct environment *old)
 {
@@ -212,7 +204,7 @@ static int add_retired(struct environment *all, struct environment *old)
                 struct slot *from = &old->slots[i], *to;
                 uint32_t next = all->next_slot;
 
-                if (has_slot(all, from->number))
+                if (environment_slot(all, from->number))
                         continue;
                 r = environment_add_slot(all, &to);
                 if (r < 0)

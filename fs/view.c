@@ -57,14 +57,6 @@ static int copy_slot(const struct slot *from, struct slot **ret)
         return 0;
 }
 
-static const struct slot *environment_slot(const struct environment *e, uint32_t number)
-{
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return &e->slots[i];
-        return NULL;
-}
-
 static int compare_slots(const void *a, const void *b)
 {
         const struct view_slot *x = a, *y = b;

@@ -12,11 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-static int by_text(const void *a, const void *b)
-{
-        return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int change_edits_load(struct change *c, struct errtext *err)
 {
         struct change_edits *e = &c->edits;
@@ -27,8 +22,7 @@ int change_edits_load(struct change *c, struct errtext *err)
         r = edits_ask(&c->t, "report\nbase\n", &e->report, err);
         if (r < 0) /* a mount of a version that does not tell */
                 r = edits_ask(&c->t, "report\n", &e->report, err);
-        if (r == 0 && e->report.base.count)
-                qsort(e->report.base.list, e->report.base.count, sizeof(*e->report.base.list), by_text);
+        edit_words_settle(&e->report.base);
         if (r == 0)
                 r = edit_dists_load(&c->t, &e->report, &e->dists, err);
         for (size_t i = 0; r == 0 && i < e->dists.removed_count; i++)
@@ -54,13 +48,7 @@ void change_edits_release(struct change_edits *e)
 
 static int add_word(struct edit_words *w, const char *text, size_t len)
 {
-        char **more = reallocarray(w->list, w->count + 1, sizeof(*more));
-
-        if (!more)
-                return -ENOMEM;
-        w->list = more;
-        more[w->count] = strndup(text, len);
-        return more[w->count] ? (w->count++, 0) : -ENOMEM;
+        return edit_words_add(w, strndup(text, len));
 }
 
 /* The folders that a path lies in, which may become empty. */
@@ -148,12 +136,8 @@ static bool is_anothers(const struct change *c, const struct edit_change *thing)
         const struct edit_report *r = &c->edits.report;
         const struct edit_change *hidden =
                 thing->kind == CHANGE_MODIFIED ? thing : edit_report_find(r, thing->path, CHANGE_REMOVED);
-        bool found = false;
+        bool found = hidden && hidden->type == 'f' && environment_slot(c->next, (uint32_t)(hidden->id >> 32));
 
-        if (!hidden || hidden->type != 'f')
-                return false;
-        for (size_t i = 0; !found && i < c->next->slot_count; i++)
-                found = c->next->slots[i].number == hidden->id >> 32;
         /* Of a folder that went as a whole, or elsewhere, nothing comes back alone. */
         for (size_t i = 0; found && i < r->change_count; i++) {
                 const struct edit_change *d = &r->changes[i];

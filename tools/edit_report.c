@@ -308,6 +308,26 @@ int edit_report_parse(const char *text, size_t len, struct edit_report *ret, str
         return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void edit_words_settle(struct edit_words *w)
+{
+        size_t n = 0;
+
+        if (w->count)
+                qsort(w->list, w->count, sizeof(*w->list), by_text);
+        for (size_t i = 0; i < w->count; i++) {
+                if (n && strcmp(w->list[i], w->list[n - 1]) == 0)
+                        free(w->list[i]);
+                else
+                        w->list[n++] = w->list[i];
+        }
+        w->count = n;
+}
+
 void edit_words_release(struct edit_words *w)
 {
         for (size_t i = 0; i < w->count; i++)

@@ -62,6 +62,8 @@ struct edit_report {
 
 /* WORD is taken over, whatever happens; NULL: -ENOMEM. */
 int edit_words_add(struct edit_words *w, char *word);
+/* Sorts them, and drops what is there twice. */
+void edit_words_settle(struct edit_words *w);
 void edit_words_release(struct edit_words *w);
 
 /* -EBADMSG: it is none, or not complete. */

@@ -58,3 +58,19 @@ json_t *json_out_string(const char *s)
         }
         return r < 0 ? NULL : json_string(text.data ? text.data : "");
 }
+
+json_t *json_out_strings(char *const *list, size_t n, const char *prefix)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < n; i++) {
+                cleanup_buf struct buf text = { 0 };
+
+                if (buf_printf(&text, "%s%s", prefix, list[i]) < 0 ||
+                    json_array_append_new(array, json_out_string(text.data)) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        }
+        return array;
+}

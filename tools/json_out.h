@@ -11,5 +11,7 @@ int json_out(json_t *value);
 int json_out_failed(json_t *value);
 /* A string of bytes that may not be UTF-8 (paths): what is not becomes U+FFFD. */
 json_t *json_out_string(const char *s);
+/* An array of those, each behind PREFIX; NULL: out of memory. */
+json_t *json_out_strings(char *const *list, size_t n, const char *prefix);
 
 #endif

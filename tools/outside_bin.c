@@ -96,10 +96,9 @@ static const struct outside_claim *winner(const struct outside_list *list, const
 
 static const char *slot_name(const struct environment *e, uint32_t number)
 {
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return e->slots[i].name;
-        return "";
+        const struct slot *slot = environment_slot(e, number);
+
+        return slot ? slot->name : "";
 }
 
 /* The claims of CLAIM's name by lower slots, when one of the two is new. */

@@ -108,50 +108,14 @@ static int take(struct edit_words *to, struct edit_words *from)
         return r;
 }
 
-static int by_path(const void *a, const void *b)
-{
-        return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Each once. */
-static void settle(struct edit_words *w)
-{
-        size_t n = 0;
-
-        if (w->count)
-                qsort(w->list, w->count, sizeof(*w->list), by_path);
-        for (size_t i = 0; i < w->count; i++) {
-                if (n && strcmp(w->list[i], w->list[n - 1]) == 0)
-                        free(w->list[i]);
-                else
-                        w->list[n++] = w->list[i];
-        }
-        w->count = n;
-}
-
-static json_t *words(const struct edit_words *w, const char *prefix)
-{
-        json_t *list = json_array();
-
-        for (size_t i = 0; list && i < w->count; i++) {
-                cleanup_buf struct buf text = { 0 };
-
-                if (buf_printf(&text, "%s%s", prefix, w->list[i]) < 0 ||
-                    json_array_append_new(list, json_out_string(text.data)) < 0) {
-                        json_decref(list);
-                        return NULL;
-                }
-        }
-        return list;
-}
-
 static int say(const struct outcome *done, bool json)
 {
         int r = 0;
 
         if (json)
-                return json_out(json_pack("{s:o, s:o}", "reverted", words(&done->reverted, ""), "kept",
-                                          words(&done->kept, KEPT_LIST_PREFIX)));
+                return json_out(json_pack("{s:o, s:o}", "reverted",
+                                          json_out_strings(done->reverted.list, done->reverted.count, ""), "kept",
+                                          json_out_strings(done->kept.list, done->kept.count, KEPT_LIST_PREFIX)));
         for (size_t i = 0; r == 0 && i < done->reverted.count; i++)
                 if (!edit_path_is_generated(done->reverted.list[i]))
                         r = quote_print("", "", done->reverted.list[i]);
@@ -226,8 +190,8 @@ static int revert(const struct options *o, struct outcome *done, struct errtext 
                 }
                 more = more && done->reverted.count > before;
         }
-        settle(&done->reverted);
-        settle(&done->kept);
+        edit_words_settle(&done->reverted);
+        edit_words_settle(&done->kept);
         return r;
 }
 

@@ -6,14 +6,6 @@
 
 #include <stdio.h>
 
-static const struct slot *find_slot(const struct environment *e, uint32_t number)
-{
-        for (size_t i = 0; i < e->slot_count; i++)
-                if (e->slots[i].number == number)
-                        return &e->slots[i];
-        return NULL;
-}
-
 /* Is all asked about that was changed of it? */
 static bool is_whole(const struct diff *d, uint32_t slot)
 {
@@ -70,7 +62,7 @@ int revert_anew_find(const struct diff *d, const char *request, bool all, struct
         if (!ret->slots)
                 return -ENOMEM;
         for (size_t i = 0; i < report.blocked_count; i++) {
-                const struct slot *slot = find_slot(d->t.environment, report.blocked[i]);
+                const struct slot *slot = environment_slot(d->t.environment, report.blocked[i]);
 
                 if (slot && is_whole(d, slot->number) && !(all && edit_dists_is_removed(&d->dists, slot)))
                         ret->slots[ret->count++] = slot->number;

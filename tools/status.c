@@ -63,22 +63,6 @@ static json_t *json_count(bool known, uint64_t n)
         return known ? json_integer((json_int_t)n) : json_null();
 }
 
-static json_t *json_names(const struct outside_paths *p, const char *prefix)
-{
-        json_t *list = json_array();
-
-        for (size_t i = 0; list && i < p->count; i++) {
-                cleanup_buf struct buf path = { 0 };
-
-                if (buf_printf(&path, "%s%s", prefix, p->paths[i]) < 0 ||
-                    json_array_append_new(list, json_out_string(path.data)) < 0) {
-                        json_decref(list);
-                        return NULL;
-                }
-        }
-        return list;
-}
-
 static json_t *status_json(const struct status *s)
 {
         bool live = s->mount.state == MOUNT_LIVE;
@@ -99,9 +83,9 @@ static json_t *status_json(const struct status *s)
                          "files", json_count(s->totals, s->files),
                          "bytes_copied", json_count(s->totals, s->bytes_copied),
                          "bytes_used", (json_int_t)s->bytes_used,
-                         "appeared", json_names(&s->appeared, ""),
+                         "appeared", json_out_strings(s->appeared.paths, s->appeared.count, ""),
                          "edited", (json_int_t)s->edited,
-                         "kept", json_names(&s->kept, KEPT_LIST_PREFIX));
+                         "kept", json_out_strings(s->kept.paths, s->kept.count, KEPT_LIST_PREFIX));
 }
 
 static void print_restarts(const struct mount_info *mount)

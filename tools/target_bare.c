@@ -164,10 +164,7 @@ static const struct slot *slot_of(const struct target *t, int site_fd, const cha
                 snprintf(path, sizeof(path), "%.255s%s", dist_info, files[i]);
                 if (fstatat(site_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
-                for (size_t k = 0; t->environment && k < t->environment->slot_count; k++)
-                        if (t->environment->slots[k].number == (uint64_t)st.st_ino >> 32)
-                                return &t->environment->slots[k];
-                return NULL;
+                return t->environment ? environment_slot(t->environment, (uint32_t)(st.st_ino >> 32)) : NULL;
         }
         return NULL;
 }
