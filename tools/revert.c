@@ -150,6 +150,7 @@ static int attempt(const struct options *o, struct outcome *done, struct revert_
         bool all = option_count(o, "--all") > 0;
         int r = diff_open(o, all ? 0 : DIFF_GENERATED, "", &d, err);
 
+        *ret_more = false;
         if (r == 0)
                 r = make_request(&d, all, &request);
         if (r < 0 || request.len == 0)
@@ -170,15 +171,16 @@ static int attempt(const struct options *o, struct outcome *done, struct revert_
  * one itself again.  And of a folder that came back a later package may have a folder that it has brought again. */
 static int revert(const struct options *o, struct outcome *done, struct errtext *err)
 {
+        cleanup_revert_anew struct revert_anew anew = { 0 };
         bool more = true;
         int r = 0;
 
         for (size_t i = 0; r == 0 && more; i++) {
-                cleanup_revert_anew struct revert_anew anew = { 0 };
                 size_t before = done->reverted.count;
 
-                more = false;
+                revert_anew_clear(&anew);
                 r = attempt(o, done, &anew, &more, err);
+                more = more && done->reverted.count > before;
                 if (r == -ENOENT && i > 0)
                         r = 0; /* what was moved is where it was */
                 if (r < 0 && anew.count) {
@@ -188,7 +190,6 @@ static int revert(const struct options *o, struct outcome *done, struct errtext 
                                 r = take(&done->reverted, &anew.paths);
                         more = true;
                 }
-                more = more && done->reverted.count > before;
         }
         edit_words_settle(&done->reverted);
         edit_words_settle(&done->kept);
@@ -232,7 +233,8 @@ const struct command command_revert = {
         .usage = "[OPTIONS] PATH|PACKAGE...|--all",
         .summary = "Bring back what was installed",
         .help = "What is below a path is as fusepkg installed it: changed files, what was added, removed or moved.  The user's\n"
-                "bytes are kept in .fusepkg/kept/GENERATION/PATH.",
+                "bytes are kept in .fusepkg/kept/GENERATION/PATH.  Where a folder was removed or moved, and another package has\n"
+                "brought it again, its package is installed anew: then name the package, or --all.",
         .options = options,
         .max_arguments = SIZE_MAX,
         .run = run,

@@ -58,13 +58,15 @@ int revert_anew_find(const struct diff *d, const char *request, bool all, struct
                 r = edits_ask(&d->t, lines.data, &report, &ignored);
         if (r < 0 || report.blocked_count == 0)
                 return r;
+        if (!ret->until)
+                ret->until = d->t.environment->next_slot;
         ret->slots = reallocarray(NULL, report.blocked_count, sizeof(*ret->slots));
         if (!ret->slots)
                 return -ENOMEM;
         for (size_t i = 0; i < report.blocked_count; i++) {
                 const struct slot *slot = environment_slot(d->t.environment, report.blocked[i]);
 
-                if (slot && is_whole(d, slot->number) && !(all && edit_dists_is_removed(&d->dists, slot)))
+                if (slot && slot->number < ret->until && is_whole(d, slot->number) && !(all && edit_dists_is_removed(&d->dists, slot)))
                         ret->slots[ret->count++] = slot->number;
         }
         if (ret->count)
@@ -72,11 +74,11 @@ int revert_anew_find(const struct diff *d, const char *request, bool all, struct
         return add_paths(d, ret);
 }
 
-void revert_anew_release(struct revert_anew *a)
+void revert_anew_clear(struct revert_anew *a)
 {
         free(a->slots);
         edit_words_release(&a->paths);
-        *a = (struct revert_anew){ 0 };
+        *a = (struct revert_anew){ .until = a->until };
 }
 
 static int renew(struct change *c, const struct revert_anew *a, struct errtext *err)

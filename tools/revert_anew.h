@@ -12,16 +12,18 @@ struct revert_anew {
         uint32_t *slots; /* ascending */
         size_t count;
         struct edit_words paths; /* that come back with them */
+        uint32_t until;          /* slots from this one on have been installed anew; 0: none yet */
 };
 
 /* Which packages that are, for a REQUEST ("revert a\n" lines) that failed; ALL: not those that pip or uv removed as a
  * whole. None: *RET is empty. */
 int revert_anew_find(const struct diff *d, const char *request, bool all, struct revert_anew *ret);
-void revert_anew_release(struct revert_anew *a);
+/* For the next REQUEST: UNTIL stays. */
+void revert_anew_clear(struct revert_anew *a);
 
 static inline void cleanup_revert_anew_(struct revert_anew *a)
 {
-        revert_anew_release(a);
+        revert_anew_clear(a);
 }
 #define cleanup_revert_anew __attribute__((cleanup(cleanup_revert_anew_)))
 

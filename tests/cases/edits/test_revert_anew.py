@@ -127,6 +127,18 @@ def test_what_was_bare_does_not_come_back(venv, make_wheel):
     assert tree(venv) == {**A, **B}
 
 
+def test_what_was_bare_and_moved_is_not_passed_over(venv, make_wheel):
+    """The package in it comes back, and that the folder cannot is said."""
+    (venv.site / "ns").mkdir()
+    (venv.site / "ns/bare.py").write_text("bare\n")
+    venv.fusepkg("add", "-q", make_wheel("a", files=A))
+    os.rename(venv.site / "ns", venv.site / "moved")
+    venv.fusepkg("add", "-q", make_wheel("b", files=B))
+    said = venv.fusepkg("revert", "--all", status=1).err
+    assert "'ns' cannot be reverted alone: it was moved" in said and "of the bare site-packages" in said
+    assert tree(venv) == {**A, **B, "moved/bare.py": "bare\n"}
+
+
 def test_a_moved_folder_whose_package_has_left(venv, make_wheel):
     """What the user has put into it is all that is left of it."""
     venv.fusepkg("add", "-q", make_wheel("a", files=A), make_wheel("b", files=B))
